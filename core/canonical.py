@@ -1,0 +1,49 @@
+"""Canonical JSON (RFC 8785) and SHA-256 over it: one form of bytes for everything that is digested or signed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import rfc8785
+
+from core.errors import UnusableInput
+
+
+def canonical_json(value: Any) -> bytes:
+    """The RFC 8785 bytes of a JSON value; raises `UnusableInput` for what JSON cannot hold (NaN, dates, big integers)."""
+    try:
+        return bytes(rfc8785.dumps(value))
+    except (rfc8785.CanonicalizationError, TypeError, RecursionError) as error:
+        reason = type(error).__name__
+    raise UnusableInput(f"the document has no canonical JSON form ({reason}): quote dates, use strings for big numbers")
+
+
+def parse_json(data: bytes, what: str) -> Any:
+    """Parse UTF-8 JSON that we did not necessarily write; duplicate keys and NaN are refused."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            raise ValueError("duplicate key")
+        return result
+
+    def no_constant(name: str) -> Any:
+        raise ValueError(name)
+
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant)
+    except (ValueError, RecursionError):
+        pass
+    raise UnusableInput(f"{what} is not valid JSON")
+
+
+def sha256_hex(data: bytes) -> str:
+    """SHA-256 as 64 lower-case hexadecimal characters."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 over the canonical JSON of `value`, as 64 hexadecimal characters."""
+    return sha256_hex(canonical_json(value))

@@ -1,0 +1,29 @@
+"""The only place that asks what time it is. Times are UTC, aware, and cut to milliseconds so that they survive JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime: ...
+
+
+def utc_now() -> datetime:
+    """The current time in UTC with a resolution of one millisecond."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def to_rfc3339(moment: datetime) -> str:
+    """`2026-11-24T15:04:05.123Z` (RFC 3339), always UTC and always three decimals, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_rfc3339(text: str) -> datetime:
+    """Inverse of `to_rfc3339`; raises ValueError on text without an offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a timestamp needs an offset")
+    return moment.astimezone(UTC)

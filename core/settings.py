@@ -1,0 +1,77 @@
+"""All settings in one frozen object, read once at the start. Nothing else in the project reads the environment.
+
+``GLA_HOME`` (default ``./.gla``) holds everything that a local run writes; ``GLA_DATABASE_URL`` names another database.
+A nested setting is named with two underscores, for example ``GLA_DROPZONE__PORT=2222``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class DropzoneSettings(BaseModel):
+    """Our SFTP server for recipients. It reads `root` and the accounts file, and writes only the spool."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=2022, ge=0, le=65535)  # 0: any free port
+    idle_seconds: int = Field(default=600, gt=0)
+    max_connections: int = Field(default=100, gt=0)
+
+
+class DeliverySettings(BaseModel):
+    """How one delivery runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    lease_seconds: int = Field(default=120, gt=0)  # a worker that is silent for so long has lost its delivery
+    retention_days: int = Field(default=30, gt=0)  # unless the agreement's slaProperties say otherwise
+    connect_seconds: float = Field(default=10.0, gt=0)
+
+
+class Settings(BaseSettings):
+    """Built once by the program that starts; handed to everything below."""
+
+    model_config = SettingsConfigDict(env_prefix="GLA_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    home: Path = Path(".gla")
+    database_url: SecretStr | None = None
+    log_level: str = "WARNING"
+    dropzone: DropzoneSettings = DropzoneSettings()
+    delivery: DeliverySettings = DeliverySettings()
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database by URL (SQLAlchemy form); the default is one SQLite file below `home`."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home.resolve() / 'gla.db'}"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Our own private keys, 0600."""
+        return self.home / "keys"
+
+    @property
+    def config_dir(self) -> Path:
+        """Registered sources and destinations."""
+        return self.home / "config"
+
+    @property
+    def staging_dir(self) -> Path:
+        """Sealed parts that are not yet published, and stay for a redelivery."""
+        return self.home / "staging"
+
+    @property
+    def dropzone_dir(self) -> Path:
+        """What the public can reach: `deliveries/`, `accounts.json`, `spool/`; only ciphertext."""
+        return self.home / "dropzone"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """The second place for signed ledger checkpoints."""
+        return self.home / "checkpoints" / "ledger.jsonl"
