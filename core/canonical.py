@@ -12,7 +12,7 @@ from core.errors import UnusableInput
 
 
 def canonical_json(value: Any) -> bytes:
-    """The RFC 8785 bytes of a JSON value; raises `UnusableInput` for what JSON cannot hold (NaN, dates, big integers)."""
+    """The RFC 8785 bytes of a JSON value; raises `UnusableInput` for NaN, dates and big integers."""
     try:
         return bytes(rfc8785.dumps(value))
     except (rfc8785.CanonicalizationError, TypeError, RecursionError) as error:

@@ -32,7 +32,7 @@ they cross our border and never chained to ours (they may carry rows). Each clas
     ├── LedgerUnavailable                          53  operator   yes
     ├── LedgerTampered                              1  operator   no
     ├── Cancelled                                 130  nobody     no
-    └── Unexpected                                 70  operator   no     a defect of ours; the value-free trace is in the log
+    └── Unexpected                                 70  operator   no     a defect of ours; the log has a trace
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _FORMS = "YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END"
 
 @dataclass(frozen=True, order=True)
 class Period:
-    """Whole days from `start` up to, not including, `end_exclusive`. `str()` gives the shortest of the accepted forms."""
+    """Whole days from `start` up to, not including, `end_exclusive`. `str()` gives the shortest accepted form."""
 
     start: date
     end_exclusive: date

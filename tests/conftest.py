@@ -1,0 +1,36 @@
+"""What all tests share: where a program is, and that a missing one is a failure under CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+_SBIN = os.pathsep.join(["/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+@pytest.fixture(scope="session")
+def require_program() -> Callable[[str], str]:
+    """The path of an installed program; skips where it is absent, and fails instead of skipping under CI=true."""
+
+    def require(name: str) -> str:
+        path = shutil.which(name) or shutil.which(name, path=_SBIN)
+        if path is None and os.environ.get("CI") == "true":
+            pytest.fail(f"{name} is not installed, and under CI a real-server test may not be skipped")
+        if path is None:
+            pytest.skip(f"{name} is not installed")
+        return path
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def shared_vectors() -> Path:
+    """The folder of public test vectors beside the project; skips where it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "vectors"
+    if not folder.is_dir():
+        pytest.skip("the shared test vectors are not beside the project")
+    return folder
