@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo
+
+_NETHERLANDS = ZoneInfo("Europe/Amsterdam")
 
 
 class Clock(Protocol):
@@ -27,3 +30,8 @@ def from_rfc3339(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a timestamp needs an offset")
     return moment.astimezone(UTC)
+
+
+def dutch_date(moment: datetime) -> date:
+    """The calendar day in the Netherlands, which is what an agreement's dates mean."""
+    return moment.astimezone(_NETHERLANDS).date()

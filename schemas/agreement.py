@@ -1,0 +1,227 @@
+"""The agreement (GLA) as the pipeline sees it: an ODCS document with the terms that decide a delivery.
+
+What ODCS has no field for stands in ``customProperties``; what it has (``slaProperties``: frequency, latency,
+retention) stands there. The agreement names registered sources and destinations, never hosts, paths or SQL.
+
+================== ============================================ =========================================
+custom property    value                                        meaning
+================== ============================================ =========================================
+gla.source         id                                           the registered source
+gla.destination    id, default ``dropzone``                     the registered destination
+gla.recipient      {name, kvk}                                  who receives; `name` is the drop zone account
+gla.recipientKeys  [fingerprint, ...]                           age keys that may be sealed to
+gla.recipientSigner fingerprint                                 SSH key that assents and signs receipts
+gla.senderKey      ``ssh-ed25519 ...``                          our key that signs manifests
+gla.validFrom      date                                         first day of the agreement
+gla.validUntil     date                                         last day
+gla.filter         see `schemas.filters`                        which rows
+gla.format         parquet (default) or csv.zst                 how rows are written
+gla.empty          refuse (default) or deliver                  what an empty result means
+gla.sums           [column, ...]                                columns whose sums go into the sealed pakbon
+================== ============================================ =========================================
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal, cast, get_args
+
+from core.canonical import canonical_json, sha256_hex
+from core.errors import UnusableInput
+from core.ids import checked_name
+from schemas.contract import Contract, load_contract
+from schemas.filters import Filter, parse_filter
+
+FileFormat = Literal["parquet", "csv.zst"]
+OnEmpty = Literal["refuse", "deliver"]
+Frequency = Literal["day", "month", "quarter", "year"]
+
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_SSH_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{40,200}")
+_KVK = re.compile(r"[0-9]{8}")
+_KNOWN = frozenset(
+    "gla." + name
+    for name in (
+        "source destination recipient recipientKeys recipientSigner senderKey "
+        "validFrom validUntil filter format empty sums"
+    ).split()
+)
+
+
+@dataclass(frozen=True)
+class Planning:
+    """Deliveries fall due `latency_days` after the end of every `frequency`."""
+
+    frequency: Frequency
+    latency_days: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """An offered or signed agreement. `canonical` are the bytes that both sides sign; `digest` is their SHA-256."""
+
+    contract: Contract
+    canonical: bytes
+    digest: str
+    source: str
+    destination: str
+    recipient: str
+    recipient_kvk: str
+    recipient_keys: tuple[str, ...]
+    recipient_signer: str
+    sender_key: str
+    valid_from: date
+    valid_until: date
+    filter: Filter
+    file_format: FileFormat
+    on_empty: OnEmpty
+    sums: tuple[str, ...]
+    planning: Planning | None
+    retention_days: int | None
+
+    @property
+    def id(self) -> str:
+        return self.contract.id
+
+    @property
+    def product(self) -> str:
+        """The data product's name, or the table's where the document names none."""
+        return str(self.contract.document.get("dataProduct") or self.contract.table.name)
+
+
+def load_agreement(data: bytes) -> Agreement:
+    """Read an agreement from YAML or JSON bytes; `UnusableInput` names the property that is missing or wrong."""
+    contract = load_contract(data)
+    terms = _Terms(contract)
+    canonical = canonical_json(contract.document)
+    agreement = Agreement(
+        contract=contract,
+        canonical=canonical,
+        digest=sha256_hex(canonical),
+        source=terms.name("gla.source"),
+        destination=terms.name("gla.destination", "dropzone"),
+        recipient=terms.recipient_name(),
+        recipient_kvk=terms.recipient_kvk(),
+        recipient_keys=terms.fingerprints("gla.recipientKeys"),
+        recipient_signer=terms.text("gla.recipientSigner", _FINGERPRINT),
+        sender_key=terms.text("gla.senderKey", _SSH_KEY),
+        valid_from=terms.day("gla.validFrom"),
+        valid_until=terms.day("gla.validUntil"),
+        filter=parse_filter(contract.custom("gla.filter") or []),
+        file_format=cast("FileFormat", terms.choice("gla.format", get_args(FileFormat))),
+        on_empty=cast("OnEmpty", terms.choice("gla.empty", get_args(OnEmpty))),
+        sums=terms.sums(),
+        planning=terms.planning(),
+        retention_days=terms.days("retention"),
+    )
+    if agreement.valid_from > agreement.valid_until:
+        raise UnusableInput(f"agreement {contract.id}: gla.validFrom lies after gla.validUntil")
+    return agreement
+
+
+class _Terms:
+    """Typed access to the custom and SLA properties of one contract."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        checked_name(contract.id, "the id of an agreement")
+        unknown = {
+            str(item.get("property"))
+            for item in contract.document.get("customProperties") or []
+            if str(item.get("property")).startswith("gla.")
+        } - _KNOWN
+        if unknown:
+            raise self._wrong("customProperties", f"unknown: {', '.join(sorted(unknown))}")
+
+    def _wrong(self, name: str, reason: str) -> UnusableInput:
+        return UnusableInput(f"agreement {self.contract.id}: {name}: {reason}")
+
+    def name(self, name: str, default: str | None = None) -> str:
+        value = self.contract.custom(name)
+        if value is None:
+            value = default
+        if not isinstance(value, str):
+            raise self._wrong(name, "a name is required")
+        return checked_name(value, name)
+
+    def text(self, name: str, form: re.Pattern[str]) -> str:
+        value = self.contract.custom(name)
+        if not isinstance(value, str) or not form.fullmatch(value):
+            raise self._wrong(name, f"text of the form {form.pattern} is required")
+        return value
+
+    def fingerprints(self, name: str) -> tuple[str, ...]:
+        value = self.contract.custom(name)
+        if not isinstance(value, list) or not value:
+            raise self._wrong(name, "a list of at least one fingerprint is required")
+        if not all(isinstance(item, str) and _FINGERPRINT.fullmatch(item) for item in value):
+            raise self._wrong(name, "every item must be a fingerprint SHA256:...")
+        return tuple(value)
+
+    def _recipient(self) -> dict[str, Any]:
+        value = self.contract.custom("gla.recipient")
+        if not isinstance(value, dict) or set(value) != {"name", "kvk"}:
+            raise self._wrong("gla.recipient", "name and kvk are required")
+        return value
+
+    def recipient_name(self) -> str:
+        return checked_name(str(self._recipient()["name"]), "gla.recipient.name")
+
+    def recipient_kvk(self) -> str:
+        value = self._recipient()["kvk"]
+        if not isinstance(value, str) or not _KVK.fullmatch(value):
+            raise self._wrong("gla.recipient.kvk", "8 digits between quotes are required")
+        return value
+
+    def day(self, name: str) -> date:
+        value = self.contract.custom(name)
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            try:
+                return date.fromisoformat(value)
+            except ValueError:
+                pass
+        raise self._wrong(name, "a date YYYY-MM-DD is required")
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.contract.custom(name)
+        if value is None:
+            return choices[0]
+        if value not in choices:
+            raise self._wrong(name, f"one of {', '.join(choices)} is required")
+        return str(value)
+
+    def sums(self) -> tuple[str, ...]:
+        value = self.contract.custom("gla.sums") or []
+        whole = {column.name for column in self.contract.table.columns if column.logical_type == "integer"}
+        if not isinstance(value, list) or not all(isinstance(item, str) and item in whole for item in value):
+            raise self._wrong("gla.sums", "only delivered columns of type integer can be summed")
+        return tuple(value)
+
+    def _sla(self, name: str) -> dict[str, Any] | None:
+        found = [
+            item
+            for item in self.contract.document.get("slaProperties") or []
+            if str(item.get("property")).lower() == name
+        ]
+        if len(found) > 1:
+            raise self._wrong(f"slaProperties {name}", "may be given once")
+        return found[0] if found else None
+
+    def days(self, name: str) -> int | None:
+        item = self._sla(name)
+        if item is None:
+            return None
+        value = item.get("value")
+        if item.get("unit") not in ("d", "day", "days") or type(value) is not int or not 0 <= value <= 36500:
+            raise self._wrong(f"slaProperties {name}", "a whole number of days (unit d) is required")
+        return value
+
+    def planning(self) -> Planning | None:
+        item = self._sla("frequency")
+        if item is None:
+            return None
+        if item.get("value") != 1 or item.get("unit") not in get_args(Frequency):
+            raise self._wrong("slaProperties frequency", f"value 1 and a unit of {', '.join(get_args(Frequency))}")
+        return Planning(cast("Frequency", item["unit"]), self.days("latency") or 0)
