@@ -1,0 +1,60 @@
+"""The ledger's two tables: `events`, the append-only truth, and `deliveries`, the work list that must agree with it.
+
+Times are RFC 3339 text with milliseconds in UTC: what is hashed is what is stored, and text order is time order.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, UniqueConstraint
+
+from core.database import metadata
+
+_SEQ = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER can be SQLite's row id
+_HASH = String(64)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", _SEQ, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("agreement_id", Text, index=True),
+    Column("delivery_id", Text, index=True),
+    Column("once", Text, unique=True),  # an event with such a key is recorded only once, however often it is told
+    Column("detail", Text, nullable=False),
+    Column("previous", _HASH, nullable=False),
+    Column("hash", _HASH, nullable=False, unique=True),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agreement_id", Text, nullable=False),
+    Column("agreement_digest", _HASH, nullable=False),
+    Column("recipient", Text, nullable=False, index=True),
+    Column("product", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("worker", Text),
+    Column("lease_until", Text),
+    Column("token", BigInteger, nullable=False),  # +1 with each claim, so that a stale worker is known by its number
+    Column("rows", BigInteger),
+    Column("bytes", BigInteger),
+    Column("sealed", Text),  # JSON text of the caller: what was staged; kept as it is
+    Column("reason", Text),
+    Column("error", Text),
+    Column("actor", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("updated_at", Text, nullable=False),
+    Column("published_at", Text),
+    Column("expires_at", Text),
+    Column("picked_up_at", Text),
+    Column("supersedes", Text),
+    UniqueConstraint("agreement_id", "period", "edition"),
+)

@@ -1,0 +1,51 @@
+"""The closed vocabulary of the ledger: what can be done, and how it can end. A new word is a reviewed change here."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """The field "actie" of BIO2 8.15.01."""
+
+    DELIVERY_PLANNED = "delivery.planned"
+    DELIVERY_RESUMED = "delivery.resumed"  # again after a refusal, a failure, a cancellation or a released lease
+    DELIVERY_TAKEN_OVER = "delivery.taken_over"  # from a worker whose lease ran out
+    DELIVERY_BUSY = "delivery.busy"  # a second trigger while another worker holds the delivery
+    DELIVERY_EXTRACTING = "delivery.extracting"
+    DELIVERY_SEALED = "delivery.sealed"
+    DELIVERY_PUBLISHING = "delivery.publishing"
+    DELIVERY_PUBLISHED = "delivery.published"
+    DELIVERY_REOPENED = "delivery.reopened"  # the same bytes will be published again
+    DELIVERY_READ = "delivery.read"  # a recipient read one file, or a part of it
+    DELIVERY_PICKED_UP = "delivery.picked_up"  # the recipient has read every file as a whole
+    DELIVERY_CONFIRMED = "delivery.confirmed"
+    DELIVERY_EXPIRED = "delivery.expired"
+    DELIVERY_REFUSED = "delivery.refused"  # a rule forbids it; a person must act
+    DELIVERY_FAILED = "delivery.failed"  # something broke; trying again can help
+    DELIVERY_CANCELLED = "delivery.cancelled"
+    DELIVERY_SUPERSEDED = "delivery.superseded"  # by a newer edition
+
+    AGREEMENT_REGISTERED = "agreement.registered"
+    AGREEMENT_OFFERED = "agreement.offered"
+    AGREEMENT_ACCEPTED = "agreement.accepted"
+    AGREEMENT_ACTIVATED = "agreement.activated"
+    AGREEMENT_REVOKED = "agreement.revoked"
+    AGREEMENT_ENDED = "agreement.ended"
+    AGREEMENT_REFUSED = "agreement.refused"  # it did not stand up to verification
+
+    RECIPIENT_ADDED = "recipient.added"
+    RECIPIENT_CHANGED = "recipient.changed"
+    SOURCE_ADDED = "source.added"
+    DESTINATION_ADDED = "destination.added"
+    KEY_CREATED = "key.created"
+    ACCOUNTS_WRITTEN = "accounts.written"
+
+
+class Result(StrEnum):
+    """The field "resultaat" of BIO2 8.15.01."""
+
+    INTENDED = "intended"  # written before an effect outside the database; a later event tells how it ended
+    OK = "ok"
+    REFUSED = "refused"
+    FAILED = "failed"
