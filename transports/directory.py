@@ -1,0 +1,160 @@
+"""A destination that is a folder on this machine, such as our own drop zone.
+
+What is written is on disk (fsync) before it is reported. Folders get mode 0750 and files 0640: the drop zone's own
+account reads them by group, nobody else does.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from core.errors import DestinationRefused, DestinationUnreachable, GlaError, StorageFull
+from transports.base import BLOCK_BYTES, Receipt, Stat, checked_segments, opened
+
+_DIRECTORY_MODE = 0o750
+_FILE_MODE = 0o640
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _border(
+    method: Callable[Concatenate[DirectoryTransport, _P], _R],
+) -> Callable[Concatenate[DirectoryTransport, _P], _R]:
+    """Let no OSError leave; ours is raised after the handler, so that it carries no foreign context."""
+
+    @functools.wraps(method)
+    def guarded(self: DirectoryTransport, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return method(self, *args, **kwargs)
+        except OSError as error:
+            failure = _translated(error)
+        raise failure
+
+    return guarded
+
+
+def _translated(error: OSError) -> GlaError:
+    reason = os.strerror(error.errno) if error.errno else type(error).__name__
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageFull(f"the destination folder is full ({reason}): make room, then run again")
+    if error.errno in {errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN}:
+        return DestinationUnreachable(f"the destination folder does not answer ({reason}): run again")
+    return DestinationRefused(f"the destination folder refused ({reason}): check its path and permissions")
+
+
+class DirectoryTransport:
+    """Writes below `root`, which must exist."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DestinationRefused("the destination folder does not exist: create it or correct its path")
+        self._root = root
+
+    @_border
+    def put(self, source: Path, name: str) -> Receipt:
+        target = self._path(name)
+        digest = hashlib.sha256()
+        size = 0
+        with opened(source, name) as reader, open(_created(target), "wb", buffering=0) as writer:
+            while block := reader.read(BLOCK_BYTES):
+                digest.update(block)
+                size += len(block)
+                _write_all(writer.fileno(), block)
+            os.fsync(writer.fileno())
+        return Receipt(name, size, digest.hexdigest())
+
+    def read(self, name: str, offset: int = 0) -> Iterator[bytes]:
+        descriptor = self._open(name)
+        try:
+            while block := self._read_at(descriptor, offset):
+                yield block
+                offset += len(block)
+        finally:
+            os.close(descriptor)
+
+    @_border
+    def rename(self, old: str, new: str) -> None:
+        source, target = self._path(old), self._path(new)
+        if os.path.lexists(target):  # rename(2) would replace a file, or a folder that is empty
+            raise DestinationRefused("the new name already exists at the destination folder")
+        os.rename(source, target)  # noqa: PTH104 pathlib hides which call it makes
+        for folder in {source.parent, target.parent}:
+            _sync_directory(folder)
+
+    @_border
+    def stat(self, name: str) -> Stat | None:
+        path = self._path(name)
+        if not os.path.lexists(path):
+            return None
+        directory = path.is_dir()
+        return Stat(0 if directory else path.lstat().st_size, directory)
+
+    @_border
+    def list(self, name: str) -> list[str]:
+        return sorted(os.listdir(self._path(name)))  # noqa: PTH208
+
+    @_border
+    def delete(self, name: str) -> None:
+        path = self._path(name)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    @_border
+    def make_directory(self, name: str) -> None:
+        path = self._root
+        for segment in checked_segments(name):
+            parent, path = path, path / segment
+            if not path.is_dir():
+                path.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+                _sync_directory(parent)
+
+    def close(self) -> None:
+        """Nothing is held open between calls."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def _path(self, name: str) -> Path:
+        return self._root.joinpath(*checked_segments(name))
+
+    @_border
+    def _open(self, name: str) -> int:
+        return os.open(self._path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    @_border
+    def _read_at(self, descriptor: int, offset: int) -> bytes:
+        return os.pread(descriptor, BLOCK_BYTES, offset)
+
+
+def _created(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE_MODE)
+
+
+def _write_all(descriptor: int, block: bytes) -> None:
+    view = memoryview(block)
+    while view:  # a nearly full disk writes a part first and refuses the rest
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,88 @@
+"""A delivery appears at its destination as a whole, or not at all.
+
+1. If the delivery's folder is there with exactly these files, there is nothing to do; if it differs, that is refused.
+2. The files are written into a hidden staging folder beside it.
+3. They are read back from the far side and compared: size and SHA-256.
+4. One rename makes the folder appear.
+
+A failure leaves at most the staging folder, which no recipient sees; the next attempt with the same token removes it.
+Two attempts at once are excluded by the ledger's lease, not here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from core.errors import GlaError, ReadBackMismatch, UnusableInput
+from core.ids import checked_name
+from transports.base import BLOCK_BYTES, STAGING_PREFIX, Receipt, Transport, opened
+
+
+def publish(transport: Transport, files: Mapping[str, Path], directory: str, token: str) -> tuple[Receipt, ...]:
+    """Publish `files` (name to local path) as the folder `directory`; receipts in the order of `files`, by file name.
+
+    `token` names the staging folder: the same for every attempt at the same delivery. Raises `ReadBackMismatch` when
+    what stands at the destination is not what was sent, and whatever the transport raises.
+    """
+    if not files:
+        raise UnusableInput("a delivery without files cannot be published")
+    names = {checked_name(name, "a file name"): path for name, path in files.items()}
+    if transport.stat(directory) is not None:
+        return _already_there(transport, names, directory)
+    parent = PurePosixPath(directory).parent
+    staging = str(parent / (STAGING_PREFIX + checked_name(token, "a staging token")))
+    try:
+        receipts = _stage(transport, names, staging)
+        transport.rename(staging, directory)
+    except BaseException:
+        # Ciphertext that never became a delivery should not stay, but the first failure is the one to report.
+        with contextlib.suppress(GlaError):
+            transport.delete(staging)
+        raise
+    return receipts
+
+
+def _stage(transport: Transport, files: Mapping[str, Path], staging: str) -> tuple[Receipt, ...]:
+    transport.delete(staging)
+    transport.make_directory(staging)
+    receipts = tuple(
+        Receipt(name, sent.size, sent.sha256)
+        for name, path in files.items()
+        for sent in [transport.put(path, f"{staging}/{name}")]
+    )
+    _compare(transport, receipts, staging)
+    return receipts
+
+
+def _already_there(transport: Transport, files: Mapping[str, Path], directory: str) -> tuple[Receipt, ...]:
+    receipts = tuple(_digest(name, _local_blocks(path, name)) for name, path in files.items())
+    _compare(transport, receipts, directory)
+    return receipts
+
+
+def _compare(transport: Transport, receipts: tuple[Receipt, ...], directory: str) -> None:
+    if transport.list(directory) != sorted(receipt.name for receipt in receipts):
+        raise ReadBackMismatch("the destination holds other files under this delivery's name: compare, then redeliver")
+    for sent in receipts:
+        name = f"{directory}/{sent.name}"
+        found = transport.stat(name)
+        if found is None or found.size != sent.size or _digest(sent.name, transport.read(name)) != sent:
+            raise ReadBackMismatch(f"{sent.name} at the destination is not what was sent: run again")
+
+
+def _digest(name: str, blocks: Iterator[bytes]) -> Receipt:
+    digest = hashlib.sha256()
+    size = 0
+    for block in blocks:
+        digest.update(block)
+        size += len(block)
+    return Receipt(name, size, digest.hexdigest())
+
+
+def _local_blocks(path: Path, name: str) -> Iterator[bytes]:
+    with opened(path, name) as reader:
+        while block := reader.read(BLOCK_BYTES):
+            yield block
