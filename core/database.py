@@ -54,6 +54,17 @@ def open_engine(url: str) -> Engine:
     raise UnusableInput("the database URL must be of the form sqlite:///PATH or postgresql://USER@HOST/NAME")
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """Open and migrate for the length of a `with`, and close every connection at its end."""
+    engine = open_engine(url)
+    try:
+        migrate(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def migrate(engine: Engine) -> None:
     """Bring the schema to the newest migration; does nothing where it is. Safe when several processes start at once."""
     with writing(engine) as connection:

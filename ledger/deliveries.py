@@ -1,0 +1,165 @@
+"""One row of the work list as a value, what a worker holds while it works on it, and how both meet the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, TypedDict
+
+from sqlalchemy import Connection, Row, Select, desc, insert, select, update
+
+from core.canonical import digest
+from core.errors import DeliveryBusy
+from core.period import Period
+from ledger.states import State
+from ledger.tables import deliveries
+
+ROW_DIGEST = "row"  # in the detail of an event: `history_digest` of the delivery after it
+_NOT_HISTORY = ("worker", "lease_until", "token", "updated_at")  # change without an event
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One agreement, one period, one edition. Times are RFC 3339 text in UTC; `sealed` is the caller's JSON text."""
+
+    id: str
+    agreement_id: str
+    agreement_digest: str
+    recipient: str
+    product: str
+    period: str
+    edition: int
+    state: State
+    token: int
+    actor: str
+    created_at: str
+    updated_at: str
+    worker: str | None = None
+    lease_until: str | None = None
+    rows: int | None = None
+    bytes: int | None = None
+    sealed: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    published_at: str | None = None
+    expires_at: str | None = None
+    picked_up_at: str | None = None
+    supersedes: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How events name this delivery."""
+        return f"delivery:{self.agreement_id}/{self.period}/{self.edition}"
+
+    def history_digest(self) -> str:
+        """Digest of all that history shows; each event that changes the row holds it, so that `verify` can compare."""
+        return digest({name: value for name, value in asdict(self).items() if name not in _NOT_HISTORY})
+
+
+class Columns(TypedDict, total=False):
+    """What a worker may add to a delivery while it advances it."""
+
+    rows: int
+    bytes: int
+    sealed: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class ClaimRequest:
+    """Who wants to work on which delivery, for how long at a time, and why."""
+
+    agreement_id: str
+    period: Period
+    edition: int
+    agreement_digest: str
+    recipient: str
+    product: str
+    worker: str
+    lease_seconds: int
+    actor: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on a delivery until the lease runs out; a newer claim, with a higher `token`, ends it."""
+
+    delivery: Delivery
+    token: int
+    lease_seconds: int
+    actor: str
+    reason: str | None
+
+    @property
+    def id(self) -> str:
+        return self.delivery.id
+
+    @property
+    def state(self) -> State:
+        return self.delivery.state
+
+    @property
+    def sealed(self) -> str | None:
+        return self.delivery.sealed
+
+
+@dataclass(frozen=True)
+class Pickup:
+    """A recipient read `file` of a delivery, as a whole or in part. `files` are all that the delivery consists of."""
+
+    agreement_id: str
+    period: Period
+    edition: int
+    recipient: str
+    file: str
+    whole: bool
+    files: frozenset[str]
+    once: str  # the name of this reading, so that a spool that is read twice counts once
+    detail: Mapping[str, Any]
+
+
+def find(connection: Connection, agreement_id: str, period: Period, edition: int) -> Delivery | None:
+    return _first(connection, _of_period(agreement_id, period).where(deliveries.c.edition == edition))
+
+
+def find_by_id(connection: Connection, delivery_id: str) -> Delivery | None:
+    return _first(connection, select(deliveries).where(deliveries.c.id == delivery_id))
+
+
+def editions(connection: Connection, agreement_id: str, period: Period) -> list[Delivery]:
+    """Every edition of one agreement and period, newest first."""
+    rows = connection.execute(_of_period(agreement_id, period).order_by(desc(deliveries.c.edition)))
+    return [_delivery(row) for row in rows]
+
+
+def all_by_id(connection: Connection) -> Iterator[Delivery]:
+    statement = select(deliveries).order_by(deliveries.c.id)
+    for row in connection.execution_options(yield_per=1_000).execute(statement):
+        yield _delivery(row)
+
+
+def create(connection: Connection, delivery: Delivery) -> None:
+    connection.execute(insert(deliveries).values(**asdict(delivery)))
+
+
+def save(connection: Connection, delivery: Delivery, *, held_by: int) -> None:
+    """Write all columns; raises `DeliveryBusy` if the row is no longer held under the token `held_by`."""
+    statement = update(deliveries).where(deliveries.c.id == delivery.id, deliveries.c.token == held_by)
+    if connection.execute(statement.values(**asdict(delivery))).rowcount != 1:
+        raise DeliveryBusy(f"{delivery.name} was taken over by another worker")
+
+
+def _of_period(agreement_id: str, period: Period) -> Select[Any]:
+    return select(deliveries).where(deliveries.c.agreement_id == agreement_id, deliveries.c.period == str(period))
+
+
+def _first(connection: Connection, statement: Select[Any]) -> Delivery | None:
+    row = connection.execute(statement).first()
+    return None if row is None else _delivery(row)
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    fields = dict(row._mapping)  # noqa: SLF001 - the public name of SQLAlchemy for a row as a mapping
+    return Delivery(**{**fields, "state": State(fields["state"])})

@@ -1,0 +1,90 @@
+"""Append one event to the chain, and read events back. Nothing here changes or removes an event.
+
+`append` needs a connection from `core.database.writing`: only the single writer knows the end of the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, desc, insert, select
+
+from core.canonical import canonical_json
+from ledger.chain import GENESIS, EventBody, event_hash
+from ledger.tables import events
+from ledger.vocabulary import Action, Result
+
+_BATCH = 5_000  # events per fetch: bounded memory however long the ledger is
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of the ledger as it was stored."""
+
+    body: EventBody
+    previous: str
+    hash: str
+
+
+def append(
+    connection: Connection,
+    *,
+    at: str,
+    action: Action,
+    object: str,  # noqa: A002 - BIO2's word
+    result: Result,
+    origin: str,
+    actor: str,
+    detail: Mapping[str, Any],
+    agreement_id: str | None = None,
+    delivery_id: str | None = None,
+    once: str | None = None,
+) -> Event:
+    """Put an event at the end of the chain. Where one with the same `once` exists, return that one and add nothing."""
+    if once is not None and (known := find_once(connection, once)) is not None:
+        return known
+    last = connection.execute(select(events.c.seq, events.c.hash).order_by(desc(events.c.seq)).limit(1)).first()
+    previous = GENESIS if last is None else str(last.hash)
+    body = EventBody(
+        seq=1 if last is None else last.seq + 1,
+        at=at,
+        action=action.value,
+        object=object,
+        result=result.value,
+        origin=origin,
+        actor=actor,
+        agreement_id=agreement_id,
+        delivery_id=delivery_id,
+        once=once,
+        detail=canonical_json(dict(detail)).decode(),
+    )
+    event = Event(body, previous, event_hash(previous, body))
+    connection.execute(insert(events).values(**asdict(body), previous=previous, hash=event.hash))
+    return event
+
+
+def find_once(connection: Connection, once: str) -> Event | None:
+    """The event that was recorded under this key, if there is one."""
+    row = connection.execute(select(events).where(events.c.once == once)).first()
+    return None if row is None else _event(row)
+
+
+def of_delivery(connection: Connection, delivery_id: str) -> list[Event]:
+    """What happened to one delivery, oldest first."""
+    rows = connection.execute(select(events).where(events.c.delivery_id == delivery_id).order_by(events.c.seq))
+    return [_event(row) for row in rows]
+
+
+def in_order(connection: Connection) -> Iterator[Event]:
+    """Every event by sequence number, fetched in batches."""
+    statement = select(events).order_by(events.c.seq)
+    for row in connection.execution_options(yield_per=_BATCH).execute(statement):
+        yield _event(row)
+
+
+def _event(row: Row[Any]) -> Event:
+    fields = dict(row._mapping)  # noqa: SLF001 - the public name of SQLAlchemy for a row as a mapping
+    previous, own = fields.pop("previous"), fields.pop("hash")
+    return Event(EventBody(**fields), previous, own)

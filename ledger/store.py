@@ -1,0 +1,329 @@
+"""The ledger as the pipeline uses it: claim a delivery, advance it, record what happened.
+
+Each change of a delivery and the event that tells of it are one transaction. A worker proves with its token that
+it still holds the delivery; a stale one gets `DeliveryBusy` and changes nothing. Raises `LedgerUnavailable` when the
+database cannot be used. Reads no keys, sends nothing, and knows no clock but the one that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from json import loads
+from typing import Any, Unpack
+
+from sqlalchemy import Connection, Engine
+
+from core.canonical import sha256_hex
+from core.clock import Clock, to_rfc3339
+from core.database import reading, writing
+from core.errors import DeliveryBusy, DeliveryStateError
+from core.period import Period
+from ledger import claims, deliveries, events
+from ledger.deliveries import ROW_DIGEST, Claim, ClaimRequest, Columns, Delivery, Pickup
+from ledger.events import Event
+from ledger.states import State, can_follow, check_transition
+from ledger.vocabulary import Action, Result
+
+_INTENT = frozenset({State.EXTRACTING, State.PUBLISHING})
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """`origin` is BIO2's "oorsprong": the program and machine that events recorded here come from."""
+
+    engine: Engine
+    clock: Clock
+    origin: str
+
+    def record(
+        self,
+        action: Action,
+        object: str,  # noqa: A002 - BIO2's word
+        result: Result,
+        actor: str,
+        detail: Mapping[str, Any],
+        agreement_id: str | None = None,
+        delivery_id: str | None = None,
+        *,
+        once: str | None = None,
+        connection: Connection | None = None,
+    ) -> Event:
+        """Append one event. `detail` is JSON without data values. `once`: a key under which it is recorded only once.
+
+        A caller that holds a transaction of `core.database.writing` passes its `connection`: both happen, or neither.
+        """
+        if connection is None:
+            with writing(self.engine) as own:
+                return self.record(
+                    action, object, result, actor, detail, agreement_id, delivery_id, once=once, connection=own
+                )
+        return events.append(
+            connection,
+            at=self._now(),
+            action=action,
+            object=object,
+            result=result,
+            origin=self.origin,
+            actor=actor,
+            detail=detail,
+            agreement_id=agreement_id,
+            delivery_id=delivery_id,
+            once=once,
+        )
+
+    def claim(
+        self,
+        agreement_id: str,
+        period: Period,
+        edition: int,
+        *,
+        worker: str,
+        lease_seconds: int,
+        actor: str,
+        reason: str | None,
+        agreement_digest: str,
+        recipient: str,
+        product: str,
+    ) -> Claim:
+        """Become the only worker of a delivery; creates it if it is new, takes it over if its lease ran out.
+
+        An unfinished or stopped delivery starts again as `planned`, or as `sealed` where sealed bytes were recorded.
+        A delivered one is returned as it is: the caller decides whether to release or to reopen it. Raises
+        `DeliveryBusy` while another worker holds it, `DeliveryStateError` where the edition cannot be worked on.
+        """
+        request = ClaimRequest(
+            agreement_id,
+            period,
+            edition,
+            agreement_digest=agreement_digest,
+            recipient=recipient,
+            product=product,
+            worker=worker,
+            lease_seconds=lease_seconds,
+            actor=actor,
+            reason=reason,
+        )
+        with writing(self.engine) as connection:
+            editions = deliveries.editions(connection, agreement_id, period)
+            decision = claims.decide(request, editions, self.clock())
+            self._carry_out(connection, request, decision)
+        if decision.refusal is not None:
+            raise decision.refusal
+        return Claim(decision.delivery, decision.delivery.token, lease_seconds, actor, reason)
+
+    def heartbeat(self, claim: Claim) -> None:
+        """Prolong the lease; raises `DeliveryBusy` if it was lost to another worker."""
+        with writing(self.engine) as connection:
+            held = self._held(connection, claim)
+            deliveries.save(connection, replace(held, lease_until=self._lease(claim)), held_by=claim.token)
+
+    def advance(
+        self,
+        claim: Claim,
+        state: State,
+        action: Action,
+        detail: Mapping[str, Any] | None = None,
+        **columns: Unpack[Columns],
+    ) -> Claim:
+        """Move the delivery to `state`, with its event, and prolong the lease. Returns the claim as it is now.
+
+        Raises `DeliveryStateError` for an illegal step, for `sealed` without the text of what was staged, and for other
+        text than was recorded before; `DeliveryBusy` for a stale worker.
+        """
+        with writing(self.engine) as connection:
+            held = self._held(connection, claim)
+            check_transition(held.state, state)
+            changed = self._advanced(held, claim, state, columns)
+            result = Result.INTENDED if state in _INTENT else Result.OK
+            deliveries.save(connection, changed, held_by=claim.token)
+            facts = {**(detail or {}), "token": claim.token, **_told(columns)}
+            self._tell(connection, changed, action, result, claim.actor, facts)
+            if state is State.PUBLISHED:
+                self._supersede_earlier(connection, changed, claim)
+        return replace(claim, delivery=changed)
+
+    def fail(self, claim: Claim, error_code: str, message: str, refused: bool) -> None:
+        """Record why the work stopped and give the delivery back. `message` must be one that is safe to show.
+
+        A delivery that was already delivered stays delivered; the event tells of the failure.
+        """
+        state = State.REFUSED if refused else State.FAILED
+        action = Action.DELIVERY_REFUSED if refused else Action.DELIVERY_FAILED
+        with writing(self.engine) as connection:
+            held = replace(self._held(connection, claim), worker=None, lease_until=None, updated_at=self._now())
+            if can_follow(held.state, state):
+                held = replace(held, state=state, error=f"{error_code}: {message}")
+            deliveries.save(connection, held, held_by=claim.token)
+            detail = {"error": error_code, "message": message, "token": claim.token}
+            self._tell(connection, held, action, Result(state.value), claim.actor, detail)
+
+    def release(self, claim: Claim) -> None:
+        """Give the delivery back without changing its state; does nothing if it was lost already."""
+        with writing(self.engine) as connection:
+            held = deliveries.find_by_id(connection, claim.id)
+            if held is not None and held.token == claim.token:
+                deliveries.save(connection, replace(held, worker=None, lease_until=None), held_by=claim.token)
+
+    def get(self, agreement_id: str, period: Period, edition: int) -> Delivery | None:
+        with reading(self.engine) as connection:
+            return deliveries.find(connection, agreement_id, period, edition)
+
+    def latest_edition(self, agreement_id: str, period: Period) -> int | None:
+        with reading(self.engine) as connection:
+            editions = deliveries.editions(connection, agreement_id, period)
+        return editions[0].edition if editions else None
+
+    def events_of(self, delivery_id: str) -> list[Event]:
+        """What happened to one delivery, oldest first."""
+        with reading(self.engine) as connection:
+            return events.of_delivery(connection, delivery_id)
+
+    def record_pickup(self, pickup: Pickup) -> bool:
+        """Record that the recipient read one file; False if this reading was recorded before.
+
+        When every file of a published delivery was read as a whole, the delivery becomes picked up.
+        """
+        with writing(self.engine) as connection:
+            if events.find_once(connection, pickup.once) is not None:
+                return False
+            delivery = deliveries.find(connection, pickup.agreement_id, pickup.period, pickup.edition)
+            if delivery is not None and delivery.recipient != pickup.recipient:
+                delivery = None  # a reading that fits no delivery is kept, as failed, and changes none
+            self._record_reading(connection, pickup, delivery)
+            if delivery is not None and delivery.picked_up_at is None and _all_read(connection, delivery, pickup):
+                self._pick_up(connection, delivery)
+        return True
+
+    def _carry_out(self, connection: Connection, request: ClaimRequest, decision: claims.Decision) -> None:
+        delivery = decision.delivery
+        if decision.refusal is not None:
+            self._tell_refused(connection, request, decision)
+            return
+        if decision.held_by is None:
+            deliveries.create(connection, delivery)
+        else:
+            deliveries.save(connection, delivery, held_by=decision.held_by)
+        if decision.action is not None:
+            detail = {
+                "worker": request.worker,
+                "token": delivery.token,
+                "reason": request.reason,
+                "agreement": delivery.agreement_digest,
+                "recipient": delivery.recipient,
+                "product": delivery.product,
+            }
+            self._tell(connection, delivery, decision.action, Result.OK, request.actor, detail)
+
+    def _tell_refused(self, connection: Connection, request: ClaimRequest, decision: claims.Decision) -> None:
+        if decision.refusal is None or decision.action is None:
+            return
+        delivery, refusal = decision.delivery, decision.refusal
+        detail = {"worker": request.worker, "error": refusal.code, "message": str(refusal)}
+        known = None if decision.held_by is None else delivery.id
+        self.record(
+            decision.action,
+            delivery.name,
+            Result.REFUSED,
+            request.actor,
+            detail,
+            delivery.agreement_id,
+            known,
+            connection=connection,
+        )
+
+    def _record_reading(self, connection: Connection, pickup: Pickup, delivery: Delivery | None) -> None:
+        self.record(
+            Action.DELIVERY_READ,
+            f"delivery:{pickup.agreement_id}/{pickup.period}/{pickup.edition}/{pickup.file}",
+            Result.FAILED if delivery is None else Result.OK,
+            pickup.recipient,
+            {**pickup.detail, "file": pickup.file, "whole": pickup.whole},
+            pickup.agreement_id,
+            None if delivery is None else delivery.id,
+            once=pickup.once,
+            connection=connection,
+        )
+
+    def _advanced(self, held: Delivery, claim: Claim, state: State, columns: Columns) -> Delivery:
+        sealed = columns.get("sealed", held.sealed)
+        if state is State.SEALED and sealed is None:
+            raise DeliveryStateError(f"{held.name} cannot be sealed without a record of what was staged")
+        if held.sealed is not None and sealed != held.sealed:
+            raise DeliveryStateError(f"{held.name} was sealed before as other bytes: make a new edition with 'correct'")
+        expires = columns.get("expires_at")
+        return replace(
+            held,
+            state=state,
+            sealed=sealed,
+            rows=columns.get("rows", held.rows),
+            bytes=columns.get("bytes", held.bytes),
+            expires_at=held.expires_at if expires is None else to_rfc3339(expires),
+            published_at=self._now() if state is State.PUBLISHED else held.published_at,
+            actor=claim.actor,
+            reason=claim.reason or held.reason,
+            lease_until=self._lease(claim),
+            updated_at=self._now(),
+        )
+
+    def _supersede_earlier(self, connection: Connection, published: Delivery, claim: Claim) -> None:
+        for earlier in deliveries.editions(connection, published.agreement_id, Period.parse(published.period)):
+            if earlier.edition < published.edition and can_follow(earlier.state, State.SUPERSEDED):
+                changed = replace(earlier, state=State.SUPERSEDED, updated_at=self._now())
+                deliveries.save(connection, changed, held_by=earlier.token)
+                detail = {"by": published.id, "reason": published.reason}
+                self._tell(connection, changed, Action.DELIVERY_SUPERSEDED, Result.OK, claim.actor, detail)
+
+    def _pick_up(self, connection: Connection, delivery: Delivery) -> None:
+        state = State.PICKED_UP if can_follow(delivery.state, State.PICKED_UP) else delivery.state
+        changed = replace(delivery, state=state, picked_up_at=self._now(), updated_at=self._now())
+        deliveries.save(connection, changed, held_by=delivery.token)
+        self._tell(connection, changed, Action.DELIVERY_PICKED_UP, Result.OK, delivery.recipient, {})
+
+    def _tell(
+        self,
+        connection: Connection,
+        delivery: Delivery,
+        action: Action,
+        result: Result,
+        actor: str,
+        detail: Mapping[str, Any],
+    ) -> None:
+        """Record an event that changed the row; it binds the row as it now is, so that `verify` can compare."""
+        bound = {**detail, "state": delivery.state.value, ROW_DIGEST: delivery.history_digest()}
+        self.record(
+            action, delivery.name, result, actor, bound, delivery.agreement_id, delivery.id, connection=connection
+        )
+
+    def _held(self, connection: Connection, claim: Claim) -> Delivery:
+        held = deliveries.find_by_id(connection, claim.id)
+        if held is None or held.token != claim.token:
+            raise DeliveryBusy(f"{claim.delivery.name} was taken over by another worker")
+        return held
+
+    def _lease(self, claim: Claim) -> str:
+        return to_rfc3339(self.clock() + timedelta(seconds=claim.lease_seconds))
+
+    def _now(self) -> str:
+        return to_rfc3339(self.clock())
+
+
+def _told(columns: Columns) -> dict[str, Any]:
+    """What an event says of the new columns; of the sealed text only its digest, which is enough to prove it."""
+    told: dict[str, Any] = {name: columns[name] for name in ("rows", "bytes") if name in columns}
+    if "sealed" in columns:
+        told["sealed"] = sha256_hex(columns["sealed"].encode())
+    if "expires_at" in columns:
+        told["expires_at"] = to_rfc3339(columns["expires_at"])
+    return told
+
+
+def _all_read(connection: Connection, delivery: Delivery, pickup: Pickup) -> bool:
+    read = set()
+    for event in events.of_delivery(connection, delivery.id):
+        if event.body.action == Action.DELIVERY_READ:
+            detail = loads(event.body.detail)
+            if detail["whole"]:
+                read.add(detail["file"])
+    return read >= set(pickup.files)
