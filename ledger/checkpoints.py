@@ -1,0 +1,115 @@
+"""Signed statements, in a second place, of how far the ledger had come: what makes a recomputed or cut chain visible.
+
+One JSON line each: ``{"at", "hash", "seq", "signature"}``; signed are the RFC 8785 bytes of the line without the
+signature. The signer and the verifier are handed in; this package knows no keys. The file is only appended to. It
+protects as far as it lies where the owner of the database cannot write.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Engine, desc, select
+
+from core.canonical import canonical_json, parse_json
+from core.clock import Clock, to_rfc3339
+from core.database import reading
+from core.errors import GlaError, LedgerTampered, LedgerUnavailable
+from ledger.tables import events
+
+NAMESPACE = "gla-ledger"
+
+Verifier = Callable[[str, bytes, str], object]
+"""Takes signature, message and namespace; raises an error of ours unless our ledger key made the signature."""
+
+
+class CheckpointSigner(Protocol):
+    def sign(self, message: bytes, namespace: str) -> str: ...
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """At the time `at`, event `seq` was the last one and had this hash."""
+
+    seq: int
+    hash: str
+    at: str
+
+    def message(self) -> bytes:
+        """The bytes that are signed."""
+        return canonical_json({"at": self.at, "hash": self.hash, "seq": self.seq})
+
+
+def write_checkpoint(engine: Engine, path: Path, signer: CheckpointSigner, clock: Clock) -> Checkpoint | None:
+    """Sign the end of the ledger and append that to `path`, on disk before it returns; None while the ledger is empty.
+
+    Raises `LedgerUnavailable` when the file cannot be written.
+    """
+    with reading(engine) as connection:
+        last = connection.execute(select(events.c.seq, events.c.hash).order_by(desc(events.c.seq)).limit(1)).first()
+    if last is None:
+        return None
+    checkpoint = Checkpoint(last.seq, last.hash, to_rfc3339(clock()))
+    signature = signer.sign(checkpoint.message(), NAMESPACE)
+    _append_line(path, canonical_json({**json.loads(checkpoint.message()), "signature": signature}) + b"\n")
+    return checkpoint
+
+
+def read_checkpoints(path: Path, verifier: Verifier) -> list[Checkpoint]:
+    """All checkpoints by sequence number. No file: no checkpoints. A last line without its end was never completed.
+
+    Raises `LedgerTampered` for a line that our key did not sign, `LedgerUnavailable` if the file cannot be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    except OSError as error:
+        lines, reason = None, type(error).__name__
+    if lines is None:
+        raise LedgerUnavailable(f"the file of checkpoints cannot be read ({reason})")
+    checkpoints = [_read(line, number, verifier) for number, line in enumerate(lines, start=1)]
+    return sorted(checkpoints, key=lambda checkpoint: checkpoint.seq)
+
+
+def _read(line: bytes, number: int, verifier: Verifier) -> Checkpoint:
+    checkpoint = None
+    try:
+        fields = parse_json(line, "the line")
+        checkpoint = Checkpoint(seq=fields["seq"], hash=fields["hash"], at=fields["at"])
+        verifier(fields["signature"], checkpoint.message(), NAMESPACE)
+        well_formed = isinstance(checkpoint.seq, int) and isinstance(checkpoint.hash, str)
+    except (GlaError, KeyError, TypeError):
+        well_formed = False
+    if checkpoint is None or not well_formed:
+        raise LedgerTampered(f"checkpoint {number}, a line of the checkpoints file, was not signed by our ledger key")
+    return checkpoint
+
+
+def _append_line(path: Path, line: bytes) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "r+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _drop_unfinished_line(file.fileno())
+            if os.write(file.fileno(), line) != len(line):
+                raise OSError
+            os.fsync(file.fileno())
+        return
+    except OSError as error:
+        reason = type(error).__name__
+    raise LedgerUnavailable(f"the checkpoint cannot be written ({reason}): check the folder and its free space")
+
+
+def _drop_unfinished_line(descriptor: int) -> None:
+    """Cut what a crash left of a line that was never completed: it would spoil the one that follows."""
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, 4096, max(0, size - 4096))
+    unfinished = len(tail) - (tail.rfind(b"\n") + 1)
+    if unfinished:
+        os.ftruncate(descriptor, size - unfinished)
