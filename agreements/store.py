@@ -38,6 +38,7 @@ class StoredAgreement:
 
     id: str
     recipient: str
+    product: str
     state: AgreementState
     digest: str
     document: bytes
@@ -93,6 +94,7 @@ def put_offer(connection: Connection, agreement: Agreement, sender_signature: st
     current = find(connection, agreement.id)
     values: dict[str, Any] = {
         "recipient": agreement.recipient,
+        "product": agreement.product,
         "state": AgreementState.OFFERED,
         "digest": agreement.digest,
         "document": agreement.canonical,
@@ -155,6 +157,7 @@ def _stored(row: Row[Any]) -> StoredAgreement:
     return StoredAgreement(
         row.id,
         row.recipient,
+        row.product,
         AgreementState(row.state),
         row.digest,
         bytes(row.document),

@@ -1,40 +1,41 @@
-"""Tables of organisations, their public keys, and agreements. A row is never an authority: signatures are (`flows.steps.agree`)."""
+"""Tables of organisations, their public keys, and agreements. A row is no authority: signatures are."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Column, ForeignKey, LargeBinary, String, Table, Text
 
-metadata = MetaData()
+from core.database import metadata
 
 recipients = Table(
     "recipients",
     metadata,
-    Column("name", String(200), primary_key=True),
-    Column("kvk", String(8), nullable=False),
-    Column("added_at", String(24), nullable=False),
+    Column("name", Text, primary_key=True),
+    Column("kvk", Text, nullable=False),
+    Column("added_at", Text, nullable=False),
 )
 
 recipient_keys = Table(
     "recipient_keys",
     metadata,
-    Column("fingerprint", String(60), primary_key=True),  # one key belongs to one organisation
-    Column("recipient", String(200), ForeignKey("recipients.name"), nullable=False),
-    Column("purpose", String(10), nullable=False),  # seal (age) or sign (SSH)
+    Column("fingerprint", Text, primary_key=True),  # one key belongs to one organisation
+    Column("recipient", Text, ForeignKey("recipients.name"), nullable=False),
+    Column("purpose", Text, nullable=False),  # seal (age) or sign (SSH)
     Column("public_key", Text, nullable=False),
-    Column("added_at", String(24), nullable=False),
-    Column("revoked_at", String(24)),
+    Column("added_at", Text, nullable=False),
+    Column("revoked_at", Text),
 )
 
 agreements = Table(
     "agreements",
     metadata,
-    Column("id", String(200), primary_key=True),
-    Column("recipient", String(200), ForeignKey("recipients.name"), nullable=False),
-    Column("state", String(20), nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("recipient", Text, ForeignKey("recipients.name"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("product", Text, nullable=False),
     Column("digest", String(64), nullable=False),
     Column("document", LargeBinary, nullable=False),
     Column("sender_signature", Text, nullable=False),
     Column("recipient_signature", Text),
-    Column("changed_at", String(24), nullable=False),
+    Column("changed_at", Text, nullable=False),
     Column("reason", Text),
 )

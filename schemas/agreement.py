@@ -41,13 +41,10 @@ Frequency = Literal["day", "month", "quarter", "year"]
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _SSH_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{40,200}")
 _KVK = re.compile(r"[0-9]{8}")
-_KNOWN = frozenset(
-    "gla." + name
-    for name in (
-        "source destination recipient recipientKeys recipientSigner senderKey "
-        "validFrom validUntil filter format empty sums"
-    ).split()
-)
+_KNOWN = frozenset({
+    "gla.source", "gla.destination", "gla.recipient", "gla.recipientKeys", "gla.recipientSigner", "gla.senderKey",
+    "gla.validFrom", "gla.validUntil", "gla.filter", "gla.format", "gla.empty", "gla.sums",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

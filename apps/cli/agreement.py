@@ -1,0 +1,161 @@
+"""`gla agreement`: draft, offer, accept, activate and check agreements."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from agreements import store
+from agreements.rules import AgreementState
+from core.clock import dutch_date
+from core.database import reading
+from core.errors import UnusableInput
+from core.settings import Settings
+from flows.steps import lifecycle
+from flows.steps.agree import agree, verify_stored
+from flows.steps.draft import draft
+from flows.wiring import open_services
+from keys.private.signing import load_signer
+from keys.sshsig import NAMESPACE_AGREEMENT
+
+_file = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+@click.group()
+def agreement() -> None:
+    """Draft, offer, accept, activate and check agreements."""
+
+
+@agreement.command()
+@click.argument("agreement_id", metavar="ID")
+@click.option("--source", required=True, help="Id of a registered source.")
+@click.option("--recipient", required=True, help="Name of a registered organisation.")
+@click.option("--column", "columns", multiple=True, help="Deliver only this column; may be repeated.")
+@click.option("--period-column", help="A date column: only rows within the delivered period.")
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: ID.odcs.yaml")
+@click.pass_obj
+def new(
+    settings: Settings,
+    agreement_id: str,
+    source: str,
+    recipient: str,
+    columns: tuple[str, ...],
+    period_column: str | None,
+    out: Path | None,
+) -> None:
+    """Draft agreement ID from a source's schema, to be edited."""
+    text = draft(open_services(settings), agreement_id, source, recipient, columns, period_column)
+    path = out or Path(f"{agreement_id}.odcs.yaml")
+    if path.exists():
+        raise UnusableInput(f"{path} exists: name another file with --out")
+    path.write_text(text, encoding="utf-8")
+    click.echo(f"{path}: edit it, then run: gla agreement offer {path}")
+
+
+@agreement.command()
+@click.argument("contract", type=_file)
+@click.pass_obj
+def offer(settings: Settings, contract: Path) -> None:
+    """Seal the agreement in CONTRACT with our key and offer it."""
+    offered, path = lifecycle.offer(open_services(settings), contract.read_bytes(), getpass.getuser())
+    click.echo(f"agreement {offered.id}: offered, SHA-256 {offered.digest}")
+    click.echo("The recipient reads and signs this file, with either of:")
+    click.echo(f"  ssh-keygen -Y sign -n {NAMESPACE_AGREEMENT} -f SSH_KEY {path}")
+    click.echo(f"  gla agreement sign {path} --key SSH_KEY")
+
+
+@agreement.command()
+@click.argument("file", type=_file)
+@click.option("--key", type=_file, required=True, help="The recipient's SSH private key (Ed25519).")
+def sign(file: Path, key: Path) -> None:
+    """Sign an offered agreement, for recipients without ssh-keygen. Writes FILE.sig."""
+    target = file.with_name(file.name + ".sig")
+    target.write_text(load_signer(key).sign(file.read_bytes(), NAMESPACE_AGREEMENT), encoding="utf-8")
+    click.echo(f"{target}: send it to the sender, and keep both files: gla open needs them")
+
+
+@agreement.command()
+@click.argument("agreement_id", metavar="ID")
+@click.option("--signature", type=_file, required=True, help="The recipient's signature, FILE.sig.")
+@click.pass_obj
+def accept(settings: Settings, agreement_id: str, signature: Path) -> None:
+    """Record the recipient's assent to ID."""
+    try:
+        text = signature.read_text(encoding="ascii")
+    except UnicodeDecodeError:
+        text = ""
+    lifecycle.accept(open_services(settings), agreement_id, text, getpass.getuser())
+    click.echo(f"agreement {agreement_id}: agreed by both sides")
+
+
+@agreement.command()
+@click.argument("agreement_id", metavar="ID")
+@click.pass_obj
+def activate(settings: Settings, agreement_id: str) -> None:
+    """Let deliveries under ID begin."""
+    lifecycle.activate(open_services(settings), agreement_id, getpass.getuser())
+    click.echo(f"agreement {agreement_id}: active")
+
+
+@agreement.command()
+@click.argument("agreement_id", metavar="ID")
+@click.option("--reason", required=True)
+@click.pass_obj
+def revoke(settings: Settings, agreement_id: str, reason: str) -> None:
+    """Revoke ID now: nothing is delivered under it any more, and a running delivery stops."""
+    services = open_services(settings)
+    lifecycle.stop(services, agreement_id, AgreementState.REVOKED, reason, getpass.getuser())
+    click.echo(f"agreement {agreement_id}: revoked")
+
+
+@agreement.command()
+@click.argument("agreement_id", metavar="ID")
+@click.pass_obj
+def verify(settings: Settings, agreement_id: str) -> None:
+    """Verify bytes, both signatures, dates and state of ID."""
+    agreed = agree(open_services(settings), agreement_id)
+    click.echo(f"agreement {agreed.id}: in force, signed by both sides, SHA-256 {agreed.digest}")
+
+
+@agreement.command()
+@click.argument("agreement_id", metavar="ID")
+@click.option("--document", is_flag=True, help="Print the signed bytes only.")
+@click.pass_obj
+def show(settings: Settings, agreement_id: str, document: bool) -> None:
+    """Show what ID says, after verifying its signatures."""
+    services = open_services(settings)
+    with reading(services.engine) as connection:
+        stored = store.get(connection, agreement_id)
+    if document:
+        click.get_binary_stream("stdout").write(stored.document)
+        return
+    it = verify_stored(services, stored)
+    today = dutch_date(services.clock())
+    table = Table("", "", show_header=False, title=f"Agreement {it.id}")
+    table.add_row("state", f"{stored.state}{'' if it.valid_from <= today <= it.valid_until else ', not in its dates'}")
+    table.add_row("product", it.product)
+    table.add_row("recipient", f"{it.recipient} (KvK {it.recipient_kvk})")
+    table.add_row("valid", f"{it.valid_from} to {it.valid_until}")
+    table.add_row("columns", ", ".join(column.name for column in it.contract.table.columns))
+    table.add_row("source, destination", f"{it.source}, {it.destination}")
+    table.add_row("format", it.file_format)
+    table.add_row("planning", f"every {it.planning.frequency}" if it.planning else "on request")
+    table.add_row("seals to", "\n".join(it.recipient_keys))
+    table.add_row("signed by", f"us, and {it.recipient_signer}")
+    table.add_row("SHA-256", it.digest)
+    Console().print(table)
+
+
+@agreement.command("list")
+@click.pass_obj
+def list_all(settings: Settings) -> None:
+    """List all agreements."""
+    table = Table("id", "product", "recipient", "state", "since")
+    with reading(open_services(settings).engine) as connection:
+        for item in store.list_agreements(connection):
+            table.add_row(item.id, item.product, item.recipient, item.state, item.changed_at[:10])
+    Console().print(table)

@@ -1,0 +1,47 @@
+"""`gla deliver`: run one delivery here and now, without a Prefect server."""
+
+from __future__ import annotations
+
+import getpass
+import time
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from core.period import Period
+from core.settings import Settings
+from flows.steps import path
+from flows.steps.order import Mode, Order
+from flows.wiring import open_services
+
+
+@click.command()
+@click.argument("agreement")
+@click.argument("period")
+@click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.RESUME.value, show_default=True)
+@click.option("--reason", default="", help="Why; shown in the history. Required for redeliver and correct.")
+@click.option("--by", "requested_by", default="", help="Who asks; the name of the system's user by default.")
+@click.pass_obj
+def deliver(settings: Settings, agreement: str, period: str, mode: str, reason: str, requested_by: str) -> None:
+    """Deliver PERIOD of AGREEMENT. PERIOD is YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END.
+
+    Starting it twice is harmless: a delivery that is done is not done again.
+    """
+    order = Order(agreement, Period.parse(period), requested_by or getpass.getuser(), Mode(mode), reason)
+    started = time.monotonic()
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(f"{order.name}: starting")
+
+        def show(rows: int, size: int) -> None:
+            bar.update(task, description=f"{order.name}: {rows:,} rows, {size / 1e6:,.1f} MB sealed")
+
+        outcome = path.run(open_services(settings), order, progress=show)
+    name = f"{outcome.agreement_id} {outcome.period} edition {outcome.edition}"
+    if outcome.done_before:
+        click.echo(f"{name}: was delivered before, nothing to do (--mode redeliver or correct runs it again)")
+    else:
+        seconds = time.monotonic() - started
+        click.echo(f"{name}: {outcome.rows:,} rows, {outcome.size:,} bytes delivered in {seconds:.1f} s")

@@ -1,0 +1,83 @@
+"""`gla`: what people start. Each group is a module that is imported when it is used: start-up is fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import ClassVar
+
+import click
+
+from core.errors import GlaError
+from core.logging import configure_logging
+from core.settings import Settings
+
+
+class LazyGroup(click.Group):
+    """Finds a command `x` in the module `apps.cli.x` (or as named here) as the attribute of the same name."""
+
+    modules: ClassVar[dict[str, tuple[str, str]]] = {
+        "agreement": ("agreement", "Draft, offer, accept, activate and check agreements."),
+        "contract": ("contract", "Check data against a contract."),
+        "data": ("data", "Make synthetic data for the example products."),
+        "deliver": ("deliver", "Deliver one period of an agreement."),
+        "demo": ("demo", "Run the whole main job on synthetic data."),
+        "destination": ("destination", "Register where deliveries can go."),
+        "dropzone": ("dropzone", "The SFTP server where recipients fetch their deliveries."),
+        "envelope": ("envelope", "Encrypt and decrypt files in the age format."),
+        "history": ("history", "Show what was delivered."),
+        "ledger": ("ledger", "Verify the ledger."),
+        "open": ("open_delivery", "Verify and decrypt a delivery (for recipients)."),
+        "ops": ("ops", "Prefect: deploy, and keep everything running."),
+        "recipient": ("recipient", "Register organisations and their public keys."),
+        "source": ("source", "Register sources of data."),
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in self.modules:
+            return None
+        module = self.modules[cmd_name][0]
+        command = getattr(importlib.import_module(f"apps.cli.{module}"), module)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(self.modules.items())])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gla")
+@click.pass_context
+def gla(context: click.Context) -> None:
+    """Mijn Gegevensdiensten: a signed agreement becomes a delivery that only its recipient can open.
+
+    GLA_HOME (default ./.gla) holds everything that a local run writes; GLA_DATABASE_URL names another database.
+    Exit codes are listed in docs/operations.md.
+    """
+    settings = Settings()
+    configure_logging(settings.log_level)
+    context.obj = settings
+
+
+def main() -> None:
+    """Run the command line; one of our errors becomes one sentence and its exit code."""
+    try:
+        gla.main(standalone_mode=False)
+    except GlaError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""`gla open`: the recipient verifies and decrypts a delivery that it fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from apps.cli import receiving
+from core.errors import KeyUnusable
+from core.settings import Settings
+from keys.private.identities import Identity, parse_identities
+from schemas.manifest import Manifest, Pakbon
+
+
+@click.command("open")
+@click.argument("delivery", metavar="DIR", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.option(
+    "-i", "--identity", "identities", multiple=True, required=True, help="Your key file; may be repeated.",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+)  # fmt: skip
+@click.option(
+    "--agreement", help="Your signed copy of the agreement (FILE, with FILE.sig beside it). Needed the first time.",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+)  # fmt: skip
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help="New folder for the opened files; default DIR-opened."
+)
+@click.pass_obj
+def open_delivery(
+    settings: Settings, delivery: Path, identities: Sequence[Path], agreement: Path | None, out: Path | None
+) -> None:
+    """Verify the delivery in DIR against your own agreement, decrypt it, and check digests and counts.
+
+    The sender's key comes from the agreement that you signed, or is remembered from the first time; never from DIR.
+    """
+    pins = settings.home / "pins"
+    keys = [key for path in identities for key in _key_file(path)]
+    trust = receiving.trust_from_agreement(agreement, delivery) if agreement else receiving.pinned(pins, delivery)
+    target = out or delivery.with_name(f"{delivery.resolve().name}-opened")
+    console = Console(stderr=True)
+    manifest = receiving.verified_manifest(delivery, trust)
+    total = 2 * sum(file.size for file in manifest.files)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("checking", total=total)
+
+        def show(name: str, done: int) -> None:
+            bar.update(task, advance=done, description=name)
+
+        receiving.check_files(delivery, manifest, show)
+        pakbon = receiving.open_files(delivery, manifest, keys, target, show)
+    receiving.pin(pins, trust)
+    _print(manifest, pakbon, target)
+
+
+def _key_file(path: Path) -> list[Identity]:
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        text = None
+    if text is None:
+        raise KeyUnusable(f"{path.name} is no key file: make one with gla envelope keygen")
+    return parse_identities(text)
+
+
+def _print(manifest: Manifest, pakbon: Pakbon, target: Path) -> None:
+    name = f"{manifest.agreement}, {manifest.period}, edition {manifest.edition}"
+    table = Table("file", "rows", "bytes", title=f"{name}: whole and authentic")
+    for file in pakbon.files:
+        table.add_row(str(target / file.filename), f"{file.rows:,}", f"{file.size:,}")
+    Console().print(table)
+    for column, value in pakbon.sums.items():
+        click.echo(f"sum of {column}: {value}")
+    if manifest.supersedes:
+        click.echo(f"This edition replaces edition {manifest.supersedes}.")

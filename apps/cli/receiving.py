@@ -1,0 +1,176 @@
+"""The recipient's side: is this delivery what my own agreement promised, and what is in it? No network, no database.
+
+1. trust     the sender's key comes from the agreement that the recipient itself signed, or from an earlier pin of it;
+             never from anything that came with the delivery
+2. manifest  signed by that key, for this agreement
+3. files     size and SHA-256 of every encrypted file
+4. open      decrypt; size, SHA-256 and number of rows as the sealed pakbon says
+5. appear    the opened files appear together, or not at all
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from core.canonical import canonical_json, parse_json
+from core.errors import ManifestInvalid, SignerUnknown, UnusableInput
+from core.ids import checked_name
+from keys.private.identities import Identity
+from keys.private.opening import open_envelope
+from keys.sshsig import NAMESPACE_AGREEMENT, NAMESPACE_MANIFEST, parse_public_key, verify_by
+from schemas.agreement import load_agreement
+from schemas.manifest import MANIFEST_NAME, PAKBON_NAME, SIGNATURE_NAME, Manifest, ManifestFile, Pakbon, PakbonFile
+
+_BLOCK_BYTES = 1024 * 1024
+_SMALL_FILE_BYTES = 64 * 1024 * 1024  # a manifest of 60 TB in chunks has this size; nothing larger is read whole
+
+Progress = Callable[[str, int], None]  # file name, bytes done since the last call
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the recipient knows from its own agreement."""
+
+    agreement: str
+    agreement_digest: str
+    sender_key: str
+
+
+def trust_from_agreement(path: Path, delivery: Path) -> Trust:
+    """From the offered file and the recipient's own signature beside it (FILE.sig)."""
+    if path.resolve().is_relative_to(delivery.resolve()):
+        raise UnusableInput("the agreement may not come from the delivery itself: use your own signed copy")
+    document = _small_file(path)
+    agreement = load_agreement(document)
+    if agreement.canonical != document:
+        raise UnusableInput(f"{path.name} is not the file that was offered and signed: use GLA-ID.json as received")
+    signature = _small_file(path.with_name(path.name + ".sig")).decode("ascii", "replace")
+    verify_by(signature, document, NAMESPACE_AGREEMENT, agreement.recipient_signer)
+    return Trust(agreement.id, agreement.digest, agreement.sender_key)
+
+
+def pin(folder: Path, trust: Trust) -> None:
+    """Remember, so that the next delivery needs no --agreement."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    value = {"agreement": trust.agreement, "agreementDigest": trust.agreement_digest, "senderKey": trust.sender_key}
+    (folder / f"{checked_name(trust.agreement, 'the id of an agreement')}.json").write_bytes(canonical_json(value))
+
+
+def pinned(folder: Path, delivery: Path) -> Trust:
+    """What was pinned for the agreement that the (not yet verified) manifest claims to be under."""
+    claimed = Manifest.from_bytes(_small_file(delivery / MANIFEST_NAME)).agreement
+    path = folder / f"{claimed}.json"
+    if not path.is_file():
+        raise UnusableInput(f"agreement {claimed} was not opened here before: pass your signed copy with --agreement")
+    value = parse_json(path.read_bytes(), "the pin")
+    return Trust(value["agreement"], value["agreementDigest"], value["senderKey"])
+
+
+def verified_manifest(delivery: Path, trust: Trust) -> Manifest:
+    """Steps 2 and 3: the signed manifest, after every file that it lists was found to be as it says."""
+    content = _small_file(delivery / MANIFEST_NAME)
+    signature = _small_file(delivery / SIGNATURE_NAME).decode("ascii", "replace")
+    try:
+        verify_by(signature, content, NAMESPACE_MANIFEST, parse_public_key(trust.sender_key).fingerprint)
+    except SignerUnknown:
+        content = b""
+    if not content:
+        raise SignerUnknown(
+            "the manifest is not signed by the sender that your agreement names: do not use this delivery"
+        )
+    manifest = Manifest.from_bytes(content)
+    if (manifest.agreement, manifest.agreement_digest) != (trust.agreement, trust.agreement_digest):
+        raise ManifestInvalid(f"the delivery is under another agreement than {trust.agreement}: pass that one")
+    return manifest
+
+
+def check_files(delivery: Path, manifest: Manifest, progress: Progress) -> None:
+    """Step 3: `ManifestInvalid` names the first file that is missing or damaged."""
+    for file in manifest.files:
+        path = delivery / file.filename
+        if not path.is_file() or path.stat().st_size != file.size:
+            raise ManifestInvalid(f"{file.filename} is missing or has another size than sent: fetch it again")
+        whole = hashlib.sha256()
+        with path.open("rb") as source:
+            while block := source.read(_BLOCK_BYTES):
+                whole.update(block)
+                progress(file.filename, len(block))
+        if whole.hexdigest() != file.checksum:
+            raise ManifestInvalid(f"{file.filename} is damaged: fetch it again")
+
+
+def open_files(
+    delivery: Path, manifest: Manifest, identities: Sequence[Identity], out: Path, progress: Progress
+) -> Pakbon:
+    """Steps 4 and 5: decrypt into `out`, which appears only if everything holds."""
+    if out.exists():
+        raise UnusableInput(f"{out} exists: name another folder with --out")
+    pakbon = _open_pakbon(delivery, manifest, identities)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True, mode=0o700)
+    try:
+        for plain in pakbon.files:
+            _open_file(delivery / f"{plain.filename}.age", partial / plain.filename, plain, identities, progress)
+        (partial / "pakbon.json").write_text(
+            json.dumps(json.loads(pakbon.to_bytes()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return pakbon
+
+
+def _open_pakbon(delivery: Path, manifest: Manifest, identities: Sequence[Identity]) -> Pakbon:
+    listed: dict[str, ManifestFile] = {file.filename: file for file in manifest.files}
+    if PAKBON_NAME not in listed:
+        raise ManifestInvalid("the delivery has no pakbon: ask the sender for a new delivery")
+    with (delivery / PAKBON_NAME).open("rb") as source:
+        pakbon = Pakbon.from_bytes(open_envelope(source, identities).read(_SMALL_FILE_BYTES))
+    same = (pakbon.context_id, pakbon.agreement_digest, pakbon.period, pakbon.edition) == (
+        manifest.context_id,
+        manifest.agreement_digest,
+        manifest.period,
+        manifest.edition,
+    )
+    if not same or {f"{file.filename}.age" for file in pakbon.files} != set(listed) - {PAKBON_NAME}:
+        raise ManifestInvalid("pakbon and manifest do not belong together: do not use this delivery")
+    return pakbon
+
+
+def _open_file(
+    source: Path, target: Path, plain: PakbonFile, identities: Sequence[Identity], progress: Progress
+) -> None:
+    whole, size = hashlib.sha256(), 0
+    with source.open("rb") as sealed, target.open("xb") as opened:
+        reader = open_envelope(sealed, identities)
+        while block := reader.read(_BLOCK_BYTES):
+            whole.update(block)
+            size += len(block)
+            opened.write(block)
+            progress(plain.filename, len(block))
+    if (size, whole.hexdigest()) != (plain.size, plain.checksum) or _rows(target) != plain.rows:
+        raise ManifestInvalid(f"{plain.filename} is not what the pakbon says: ask the sender for a new delivery")
+
+
+def _rows(path: Path) -> int:
+    if path.suffix == ".parquet":
+        return int(pq.read_metadata(path).num_rows)
+    return int(pl.scan_csv(path, infer_schema=False).select(pl.len()).collect().item())
+
+
+def _small_file(path: Path) -> bytes:
+    try:
+        if path.stat().st_size <= _SMALL_FILE_BYTES:
+            return path.read_bytes()
+    except OSError:
+        pass
+    raise UnusableInput(f"{path.name} cannot be read: is this the folder of a delivery, fetched whole?")

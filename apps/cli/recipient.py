@@ -1,0 +1,54 @@
+"""`gla recipient`: register organisations and their public keys."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from agreements.store import keys_of, list_recipients
+from core.database import reading
+from core.settings import Settings
+from flows.steps.recipients import register, revoke
+from flows.wiring import open_services
+
+
+@click.group()
+def recipient() -> None:
+    """Register organisations and their public keys."""
+
+
+@recipient.command()
+@click.argument("name")
+@click.option("--kvk", required=True, help="Number in the trade register, 8 digits.")
+@click.option("--key", "age_keys", multiple=True, required=True, help="age recipient (age1pq1... or age1...).")
+@click.option("--ssh", "ssh_keys", multiple=True, required=True, help="SSH public key, or a file that holds one.")
+@click.pass_obj
+def add(settings: Settings, name: str, kvk: str, age_keys: tuple[str, ...], ssh_keys: tuple[str, ...]) -> None:
+    """Register NAME, or add keys to it. The --key opens deliveries; the --ssh key logs in, assents and signs."""
+    added = register(open_services(settings), name, kvk, age_keys, ssh_keys)
+    click.echo(f"recipient {name}: compare these fingerprints with the recipient over another channel")
+    for purpose, fingerprint in added:
+        click.echo(f"  {purpose:<5} {fingerprint}")
+
+
+@recipient.command("revoke-key")
+@click.argument("name")
+@click.argument("fingerprint")
+@click.pass_obj
+def revoke_key(settings: Settings, name: str, fingerprint: str) -> None:
+    """Stop all use of a key of NAME, now and for good."""
+    revoke(open_services(settings), name, fingerprint)
+    click.echo(f"recipient {name}: {fingerprint} is revoked")
+
+
+@recipient.command("list")
+@click.pass_obj
+def list_all(settings: Settings) -> None:
+    """List organisations with their keys."""
+    table = Table("name", "KvK", "purpose", "fingerprint", "state")
+    with reading(open_services(settings).engine) as connection:
+        for name, kvk in list_recipients(connection):
+            for key in keys_of(connection, name):
+                table.add_row(name, kvk, key.purpose, key.fingerprint, "revoked" if key.revoked else "valid")
+    Console().print(table)

@@ -1,0 +1,15 @@
+"""Record what recipients fetched from the drop zone: the spool becomes ledger entries."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from core.settings import Settings
+from flows.steps.pickups import record_pickups
+from flows.wiring import open_services
+
+
+@flow(name="collect", persist_result=False)
+def collect() -> int:
+    """Move every finished spool file of the drop zone into the ledger; returns how many reads were recorded."""
+    return record_pickups(open_services(Settings()))

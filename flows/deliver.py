@@ -1,0 +1,67 @@
+"""Deliver one period of one agreement: the flow that schedules start and operators rerun in the Prefect UI.
+
+The six steps (1 agree, 2 extract, 3 validate, 4 seal, 5 publish, 6 record) stand in `flows.steps.path`; this module
+only shows them to Prefect: each as a task run, progress and the outcome as artifacts. Prefect gets ids and a reason,
+never data: results are not persisted, nothing is cached, and only value-free errors cross a task border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from core.period import Period
+from core.settings import Settings
+from flows.steps import path
+from flows.steps.order import Mode, Order
+from flows.wiring import open_services
+
+
+@flow(name="deliver", flow_run_name="{agreement} {period} {mode}", persist_result=False, log_prints=False)
+def deliver(
+    agreement: str, period: str, mode: Mode = Mode.RESUME, reason: str = "", requested_by: str = ""
+) -> dict[str, Any]:
+    """Deliver a period, or run a delivery again. Safe to start twice: the ledger lets one delivery happen once.
+
+    Args:
+        agreement: The agreement's id, for example GLA-2026-0001.
+        period: YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END.
+        mode: resume goes on from the last step; redeliver sends the same bytes; correct extracts again.
+        reason: Why; shown in the history. Required for redeliver and correct.
+        requested_by: Your name. The open-source Prefect server knows no users, so the ledger asks.
+    """
+    order = Order(
+        agreement_id=agreement,
+        period=Period.parse(period),
+        requested_by=requested_by,
+        mode=mode,
+        reason=reason,
+    )
+    outcome = path.run(open_services(Settings()), order, step=_as_task)
+    create_markdown_artifact(
+        key="delivery",
+        markdown=(
+            "| agreement | period | edition | rows | bytes | result |\n|---|---|---|---|---|---|\n"
+            f"| {outcome.agreement_id} | {outcome.period} | {outcome.edition} | {outcome.rows:,} | {outcome.size:,} | "
+            f"{'was delivered before' if outcome.done_before else 'delivered'} |"
+        ),
+        description="What was delivered",
+    )
+    return {"delivery": outcome.delivery_id, "edition": outcome.edition, "done_before": outcome.done_before}
+
+
+def _as_task(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    retries = {"retries": 3, "retry_delay_seconds": [5, 30, 120], "retry_condition_fn": _is_transient}
+    step = task(
+        function, name=name, persist_result=False, cache_policy=NO_CACHE, **(retries if name == "publish" else {})
+    )
+    return step(*args)
+
+
+def _is_transient(_task: Any, _run: Any, state: Any) -> bool:
+    error = state.result(raise_on_failure=False)
+    return bool(getattr(error, "transient", False))

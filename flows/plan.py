@@ -1,0 +1,40 @@
+"""The planner: one flow that turns what is due into scheduled runs of `deliver`, which the Prefect UI shows.
+
+It can run as often as it likes: a run is identified by agreement and period, and whatever is triggered twice all the
+same meets the ledger's unique key.
+"""
+
+from __future__ import annotations
+
+from prefect import flow, get_run_logger
+from prefect.client.orchestration import get_client
+from prefect.states import Scheduled
+
+from core.settings import Settings
+from flows.steps.planning import due_deliveries
+from flows.wiring import open_services
+
+
+@flow(name="plan", persist_result=False)
+def plan() -> int:
+    """Schedule every delivery that falls due within the horizon and was not begun; returns how many are planned."""
+    due, problems = due_deliveries(open_services(Settings()))
+    logger = get_run_logger()
+    for problem in problems:
+        logger.warning("not planned: %s", problem)
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name("deliver/deliver")
+        for item in due:
+            client.create_flow_run_from_deployment(
+                deployment.id,
+                parameters={
+                    "agreement": item.agreement_id,
+                    "period": str(item.period),
+                    "requested_by": "planning",
+                },
+                state=Scheduled(scheduled_time=item.at),
+                idempotency_key=f"planned {item.agreement_id} {item.period}",
+                tags=["planned"],
+            )
+    logger.info("%d deliveries planned", len(due))
+    return len(due)

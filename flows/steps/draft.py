@@ -1,0 +1,128 @@
+"""Draft an agreement from a source's schema: a YAML document to be read, edited and then offered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+import yaml
+
+from agreements import store
+from agreements.store import KeyPurpose
+from core.database import reading
+from core.errors import UnusableInput
+from core.ids import checked_name
+from flows.wiring import Services
+from keys.private.custody import Role
+
+_HEADER = """\
+# Draft of agreement {id}. Edit it: remove the columns and rows that are not needed, state purpose and legal basis,
+# then run: gla agreement offer {id}.odcs.yaml
+# Rows: gla.filter is a list of column, operator (equals, notEquals, lessThan, lessOrEqualTo, greaterThan,
+# greaterOrEqualTo, in, isNull, isNotNull) and either a value or a bound (period.start, period.end).
+"""
+
+
+def draft(
+    services: Services,
+    agreement_id: str,
+    source_id: str,
+    recipient: str,
+    columns: Sequence[str],
+    period_column: str | None,
+) -> str:
+    """The YAML text of a draft over `source_id` for `recipient`; all columns unless some are named."""
+    checked_name(agreement_id, "the id of an agreement")
+    schema = services.sources.get(source_id).schema()
+    missing = {*columns, *([period_column] if period_column else [])} - set(schema)
+    if missing:
+        raise UnusableInput(f"source {source_id} has no column {', '.join(sorted(missing))}: run gla source list")
+    kvk, seal_keys, signer = _keys(services, recipient)
+    chosen = columns or list(schema)
+    today = services.clock().date()
+    document: dict[str, Any] = {
+        "apiVersion": "v3.2.0",
+        "kind": "DataContract",
+        "id": agreement_id,
+        "name": f"{source_id} for {recipient}",
+        "version": "1.0.0",
+        "status": "proposed",
+        "dataProduct": source_id,
+        "tenant": recipient,
+        "description": {"purpose": "TODO: what the data is for", "usage": "TODO: how it may be used"},
+        "schema": [
+            {
+                "name": source_id,
+                "logicalType": "object",
+                "properties": [_column(name, schema[name]) for name in chosen],
+            }
+        ],
+        "slaProperties": [
+            {"property": "retention", "value": 30, "unit": "d"},
+            {"property": "frequency", "value": 1, "unit": "month"},
+            {"property": "latency", "value": 3, "unit": "d"},
+        ],
+        "customProperties": [
+            {"property": "gla.source", "value": source_id},
+            {"property": "gla.destination", "value": "dropzone"},
+            {"property": "gla.recipient", "value": {"name": recipient, "kvk": kvk}},
+            {"property": "gla.recipientKeys", "value": seal_keys},
+            {"property": "gla.recipientSigner", "value": signer},
+            {"property": "gla.senderKey", "value": services.custody.public_key(Role.MANIFEST).line},
+            {"property": "gla.validFrom", "value": f"{today:%Y-%m-%d}"},
+            {"property": "gla.validUntil", "value": f"{_a_year_after(today):%Y-%m-%d}"},
+            {"property": "gla.format", "value": "parquet"},
+            {"property": "gla.empty", "value": "refuse"},
+            {"property": "gla.filter", "value": _period_filter(period_column, schema)},
+        ],
+    }
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return _HEADER.format(id=agreement_id) + text
+
+
+def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
+    with reading(services.engine) as connection:
+        kvk = dict(store.list_recipients(connection)).get(recipient)
+        keys = [key for key in store.keys_of(connection, recipient) if not key.revoked]
+    seal_keys = [key.fingerprint for key in keys if key.purpose is KeyPurpose.SEAL]
+    signers = [key.fingerprint for key in keys if key.purpose is KeyPurpose.SIGN]
+    if kvk is None or not seal_keys or not signers:
+        raise UnusableInput(f"recipient {recipient} has no valid keys: run gla recipient add {recipient}")
+    return kvk, seal_keys, signers[0]
+
+
+def _column(name: str, dtype: pl.DataType) -> dict[str, Any]:
+    checked = name if name.isidentifier() else None
+    if checked is None:
+        raise UnusableInput("a column of the source has a name that is no identifier: name the columns with --column")
+    return {"name": name, "logicalType": _logical_type(dtype), "required": False}
+
+
+def _logical_type(dtype: pl.DataType) -> str:
+    if dtype.is_integer():
+        return "integer"
+    if dtype.is_numeric():
+        return "number"
+    if isinstance(dtype, pl.Datetime):
+        return "timestamp"
+    names: dict[type[pl.DataType], str] = {pl.Boolean: "boolean", pl.Date: "date", pl.Time: "time", pl.String: "string"}
+    found = names.get(type(dtype))
+    if found is None:
+        raise UnusableInput(f"a column of the source has the type {dtype}, which no agreement can deliver yet")
+    return found
+
+
+def _period_filter(column: str | None, schema: dict[str, pl.DataType]) -> list[dict[str, str]]:
+    if column is None:
+        return []
+    form = {"format": "yyyy-MM-dd"} if isinstance(schema[column], pl.String) else {}
+    return [
+        {"column": column, "operator": "greaterOrEqualTo", "bound": "period.start", **form},
+        {"column": column, "operator": "lessThan", "bound": "period.end", **form},
+    ]
+
+
+def _a_year_after(day: date) -> date:
+    return date(day.year + 1, day.month, min(day.day, 28))

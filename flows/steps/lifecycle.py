@@ -1,0 +1,118 @@
+"""What people do with an agreement: offer, accept, activate, end, revoke. Rule, store and ledger in one transaction.
+
+Only `offer` puts our signature and only `accept` takes the recipient's; nothing else records one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from agreements import store
+from agreements.rules import AgreementState
+from core.database import reading, writing
+from core.errors import SignerUnknown, UnusableInput
+from flows.steps.accounts import write_accounts
+from flows.steps.agree import verify_stored
+from flows.wiring import Services
+from keys.private.custody import Role
+from keys.sshsig import NAMESPACE_AGREEMENT, verify_by
+from ledger.vocabulary import Action, Result
+from schemas.agreement import Agreement, load_agreement
+from schemas.compiler import compile_table
+from transports.registry import DROPZONE
+
+
+def offer(services: Services, document: bytes, actor: str) -> tuple[Agreement, Path]:
+    """Seal an offer with our key and write the bytes that the recipient signs; returns them and their file."""
+    agreement = load_agreement(document)
+    _check_offer(services, agreement)
+    signature = services.custody.signer(Role.AGREEMENT_SEAL).sign(agreement.canonical, NAMESPACE_AGREEMENT)
+    with writing(services.engine) as connection:
+        store.put_offer(connection, agreement, signature, services.clock())
+        _tell(services, connection, Action.AGREEMENT_OFFERED, agreement.id, actor, {"digest": agreement.digest})
+    folder = services.settings.home / "agreements"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{agreement.id}.json"
+    path.write_bytes(agreement.canonical)
+    return agreement, path
+
+
+def accept(services: Services, agreement_id: str, signature: str, actor: str) -> None:
+    """Record the recipient's assent: an SSHSIG over the offered bytes by the key that the offer names."""
+    with writing(services.engine) as connection:
+        stored = store.get(connection, agreement_id)
+        agreement = load_agreement(stored.document)
+        try:
+            verify_by(signature, stored.document, NAMESPACE_AGREEMENT, agreement.recipient_signer)
+            refusal = None
+        except SignerUnknown:
+            refusal = SignerUnknown(
+                f"agreement {agreement_id}: this is no signature over the offered document by "
+                f"{agreement.recipient_signer}: sign GLA_HOME/agreements/{agreement_id}.json with namespace "
+                f"{NAMESPACE_AGREEMENT}"
+            )
+        if refusal is None:
+            store.change_state(
+                connection, agreement_id, AgreementState.AGREED, services.clock(), recipient_signature=signature
+            )
+            detail = {"digest": stored.digest, "signer": agreement.recipient_signer}
+            _tell(services, connection, Action.AGREEMENT_ACCEPTED, agreement_id, actor, detail)
+        else:
+            detail = {"error": refusal.code, "message": str(refusal)}
+            _tell(services, connection, Action.AGREEMENT_REFUSED, agreement_id, actor, detail, Result.REFUSED)
+    if refusal is not None:
+        raise refusal
+
+
+def activate(services: Services, agreement_id: str, actor: str) -> None:
+    """Let deliveries begin: both signatures are verified again, and the recipient can log in to the drop zone."""
+    with writing(services.engine) as connection:
+        verify_stored(services, store.get(connection, agreement_id))
+        store.change_state(connection, agreement_id, AgreementState.ACTIVE, services.clock())
+        _tell(services, connection, Action.AGREEMENT_ACTIVATED, agreement_id, actor, {})
+    write_accounts(services)
+
+
+def stop(services: Services, agreement_id: str, state: AgreementState, reason: str, actor: str) -> None:
+    """End or revoke. A revocation stops a running delivery before publication. A reason is required."""
+    if not reason.strip():
+        raise UnusableInput("a reason is required: it is shown in the history")
+    action = Action.AGREEMENT_REVOKED if state is AgreementState.REVOKED else Action.AGREEMENT_ENDED
+    with writing(services.engine) as connection:
+        store.change_state(connection, agreement_id, state, services.clock(), reason=reason)
+        _tell(services, connection, action, agreement_id, actor, {"reason": reason})
+    write_accounts(services)
+
+
+def _check_offer(services: Services, agreement: Agreement) -> None:
+    """An offer that could never be delivered is refused now rather than on delivery day."""
+    compile_table(agreement.contract.table)
+    services.sources.get(agreement.source)
+    if agreement.destination != DROPZONE:
+        services.destinations.get(agreement.destination)
+    if agreement.sender_key != services.custody.public_key(Role.MANIFEST).line:
+        raise UnusableInput(f"agreement {agreement.id}: gla.senderKey is not our key: draft it with gla agreement new")
+    with reading(services.engine) as connection:
+        known = {key.fingerprint for key in store.keys_of(connection, agreement.recipient) if not key.revoked}
+    missing = {*agreement.recipient_keys, agreement.recipient_signer} - known
+    if missing:
+        raise UnusableInput(
+            f"agreement {agreement.id}: {agreement.recipient} has no valid key {', '.join(sorted(missing))}: "
+            "run gla recipient add"
+        )
+
+
+def _tell(
+    services: Services,
+    connection: Connection,
+    action: Action,
+    agreement_id: str,
+    actor: str,
+    detail: dict[str, str],
+    result: Result = Result.OK,
+) -> None:
+    services.ledger.record(
+        action, f"agreement:{agreement_id}", result, actor, detail, agreement_id, connection=connection
+    )

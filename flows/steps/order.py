@@ -1,0 +1,51 @@
+"""What is asked of a run (an order) and what came of it (an outcome). Ids and a reason only: never data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.errors import UnusableInput
+from core.period import Period
+
+
+class Mode(StrEnum):
+    """How a delivery that may already exist is run again (the words operators use)."""
+
+    RESUME = "resume"  # go on from the last recorded step; a finished delivery is a no-op that says so
+    REDELIVER = "redeliver"  # publish the same bytes again
+    CORRECT = "correct"  # extract again, as the next edition, which supersedes this one
+
+
+@dataclass(frozen=True)
+class Order:
+    """One request to deliver `period` under an agreement, by a named person or schedule."""
+
+    agreement_id: str
+    period: Period
+    requested_by: str
+    mode: Mode = Mode.RESUME
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mode is not Mode.RESUME and not self.reason.strip():
+            raise UnusableInput(f"mode {self.mode} needs a reason: it is shown in the history")
+        if not self.requested_by.strip():
+            raise UnusableInput("a delivery needs the name of whoever asks for it (requested by)")
+
+    @property
+    def name(self) -> str:
+        return f"{self.agreement_id}/{self.period}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The delivery as it stands after a run. `done_before` says that there was nothing left to do."""
+
+    delivery_id: str
+    agreement_id: str
+    period: str
+    edition: int
+    rows: int
+    size: int
+    done_before: bool

@@ -1,0 +1,177 @@
+"""The main path: one order, six steps, one delivery. `gla deliver` and the Prefect flow both run this.
+
+1. agree     the agreement, verified and in force, decides everything that follows
+2. extract   its columns and rows from the registered source, in batches
+3. validate  every batch, and the whole
+4. seal      written, encrypted and staged as it streams by (2 to 4 are one stream)
+5. publish   the staged bytes appear at the destination as a whole
+6. record    the ledger knows, before and after each step
+
+What may go wrong has a name in `core.errors`. A permanent error refuses the delivery, a transient one fails it; both
+are recorded with their reason, and `resume` goes on from the last recorded step.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import polars as pl
+
+from agreements import store
+from core.database import reading
+from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, Unexpected
+from flows.steps.agree import agree
+from flows.steps.extract import extract, plan, plan_digest
+from flows.steps.lease import kept_alive
+from flows.steps.order import Mode, Order, Outcome
+from flows.steps.publish import publish
+from flows.steps.record import record
+from flows.steps.seal import Progress, Sealed, seal
+from flows.steps.validate import validate
+from flows.wiring import Services
+from ledger.deliveries import Claim
+from ledger.states import DELIVERED, State
+from ledger.vocabulary import Action
+from schemas.agreement import Agreement
+from schemas.compiler import compile_table
+from schemas.validation import Validator
+
+logger = logging.getLogger(__name__)
+
+
+class StepRunner(Protocol):
+    """Runs one named step. Prefect's runs it as a task, so that the operator sees it."""
+
+    def __call__(self, name: str, function: Callable[..., Any], *args: Any) -> Any: ...
+
+
+def run_plainly(name: str, function: Callable[..., Any], *args: Any) -> Any:  # noqa: ARG001 - the protocol has it
+    return function(*args)
+
+
+def no_progress(rows: int, size: int) -> None:
+    """Nobody watches."""
+
+
+def run(services: Services, order: Order, step: StepRunner = run_plainly, progress: Progress = no_progress) -> Outcome:
+    """Deliver what `order` asks, once. Raises a `GlaError` that is recorded and safe to show."""
+    claim = _claim(services, order)
+    if claim.state in DELIVERED and order.mode is not Mode.REDELIVER:
+        services.ledger.release(claim)
+        return _outcome(claim, done_before=True)
+    try:
+        with kept_alive(services, claim):
+            claim = _six_steps(services, order, claim, _guarded(step), progress)
+    except GlaError as error:
+        _record_failure(services, claim, error)
+        raise
+    except BaseException:
+        services.ledger.fail(claim, "Cancelled", "the run was stopped: resume it", refused=False)
+        raise
+    return _outcome(claim, done_before=False)
+
+
+def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner, progress: Progress) -> Claim:
+    advance = services.ledger.advance
+    agreement: Agreement = step("agree", agree, services, order.agreement_id)  # 1
+    if claim.state in DELIVERED:
+        claim = advance(claim, State.SEALED, Action.DELIVERY_REOPENED, {"reason": order.reason})
+    if claim.sealed is None:
+        sealed: Sealed = step("extract, validate, seal", _stream, services, agreement, order, claim, progress)  # 2 3 4
+        agree(services, agreement.id)  # a revocation since the start counts
+        staged = {"sealed": sealed.to_json(), "rows": sealed.rows, "bytes": sealed.size}
+        claim = advance(claim, State.SEALED, Action.DELIVERY_SEALED, {"files": len(sealed.files)}, **staged)
+    else:
+        sealed = Sealed.from_json(claim.sealed)  # sealed before: the same bytes, no second extraction
+    agree(services, agreement.id)
+    claim = advance(claim, State.PUBLISHING, Action.DELIVERY_PUBLISHING, {"destination": agreement.destination})
+    receipts = step("publish", publish, services, agreement, order, claim, sealed)  # 5
+    return cast("Claim", step("record", record, services, agreement, claim, sealed, receipts))  # 6
+
+
+def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim, progress: Progress) -> Sealed:
+    services.ledger.advance(claim, State.EXTRACTING, Action.DELIVERY_EXTRACTING, {"source": agreement.source})
+    compiled = compile_table(agreement.contract.table)
+    extraction = plan(agreement, compiled, order.period)
+    frames = extract(services.sources.get(agreement.source), extraction)  # 2
+    checked = validate(frames, Validator(compiled), agreement)  # 3
+    digest = plan_digest(agreement, extraction)
+    return seal(
+        services, agreement, order, claim, checked, pl.DataFrame(schema=dict(compiled.dtypes)), digest, progress
+    )  # 4
+
+
+def _claim(services: Services, order: Order) -> Claim:
+    with reading(services.engine) as connection:
+        stored = store.get(connection, order.agreement_id)  # not verified yet: it only names the delivery
+    return services.ledger.claim(
+        order.agreement_id,
+        order.period,
+        _edition(services, order),
+        worker=services.worker,
+        lease_seconds=services.settings.delivery.lease_seconds,
+        actor=order.requested_by,
+        reason=order.reason or None,
+        agreement_digest=stored.digest,
+        recipient=stored.recipient,
+        product=stored.product,
+    )
+
+
+def _edition(services: Services, order: Order) -> int:
+    """Which edition an order means; refuses a rerun that does not fit what is there."""
+    latest = services.ledger.latest_edition(order.agreement_id, order.period)
+    if order.mode is Mode.RESUME:
+        return latest or 1
+    delivery = services.ledger.get(order.agreement_id, order.period, latest) if latest else None
+    if latest is None or delivery is None or delivery.state not in DELIVERED:
+        raise DeliveryStateError(f"delivery {order.name} is not delivered yet: use mode resume")
+    return latest if order.mode is Mode.REDELIVER else latest + 1
+
+
+def _guarded(step: StepRunner) -> StepRunner:
+    """Let nothing but our own errors out of a step: a foreign exception may hold rows, and schedulers store it."""
+
+    def run_step(name: str, function: Callable[..., Any], *args: Any) -> Any:
+        return step(name, guard(name, function), *args)
+
+    return run_step
+
+
+def guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, raising only `GlaError`s without a chain."""
+
+    def call(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except GlaError as error:
+            failure: GlaError = error
+        except Exception as error:  # noqa: BLE001 - the border where foreign exceptions end
+            failure = _unexpected(name, error)
+        failure.__cause__ = failure.__context__ = None
+        raise failure.with_traceback(None)
+
+    return call
+
+
+def _unexpected(name: str, error: Exception) -> Unexpected:
+    """Type and places only: the message of a foreign exception may hold a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:]))
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    logger.error("step %s: %s at %s", name, kind, places)
+    return Unexpected(f"step {name!r} failed with {kind} (at {places}): report this to the operators of the system")
+
+
+def _record_failure(services: Services, claim: Claim, error: GlaError) -> None:
+    if isinstance(error, LedgerUnavailable):
+        return  # nothing can be recorded, so nothing was delivered; the lease runs out by itself
+    services.ledger.fail(claim, error.code, str(error), refused=not error.transient)
+
+
+def _outcome(claim: Claim, *, done_before: bool) -> Outcome:
+    it = claim.delivery
+    return Outcome(it.id, it.agreement_id, it.period, it.edition, it.rows or 0, it.bytes or 0, done_before=done_before)

@@ -1,0 +1,82 @@
+"""Which deliveries fall due, decided from the signed agreements and the ledger. No scheduler is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from agreements import store
+from agreements.rules import AgreementState
+from core.database import reading
+from core.errors import GlaError
+from core.period import Period
+from flows.steps.agree import agree
+from flows.wiring import Services
+from schemas.agreement import Agreement, Frequency
+
+HORIZON = timedelta(days=40)  # how far ahead the operator sees what will run
+_NETHERLANDS = ZoneInfo("Europe/Amsterdam")
+_START_OF_WORK = time(6)  # deliveries run before office hours
+
+
+@dataclass(frozen=True)
+class Due:
+    """A delivery that is planned; `at` may lie in the past when it is overdue."""
+
+    agreement_id: str
+    period: Period
+    at: datetime
+
+
+def due_deliveries(services: Services) -> tuple[list[Due], list[str]]:
+    """What is due up to `HORIZON` ahead and was not begun, and one line per agreement that may not deliver."""
+    with reading(services.engine) as connection:
+        active = store.list_agreements(connection, AgreementState.ACTIVE)
+    due: list[Due] = []
+    problems: list[str] = []
+    for stored in active:
+        try:
+            agreement = agree(services, stored.id)
+        except GlaError as error:
+            problems.append(f"{error.code}: {error}")
+            continue
+        due.extend(
+            item
+            for item in planned(agreement, services.clock() + HORIZON)
+            if services.ledger.latest_edition(item.agreement_id, item.period) is None
+        )
+    return sorted(due, key=lambda item: item.at), problems
+
+
+def planned(agreement: Agreement, until: datetime) -> Iterator[Due]:
+    """All planned deliveries of an agreement that fall due before `until` and before it ends."""
+    if agreement.planning is None:
+        return
+    for period in _periods(agreement.planning.frequency, agreement.valid_from):
+        day = period.end_exclusive + timedelta(days=agreement.planning.latency_days)
+        at = datetime.combine(day, _START_OF_WORK, _NETHERLANDS)
+        if day > agreement.valid_until or at > until:
+            return
+        yield Due(agreement.id, period, at)
+
+
+def _periods(frequency: Frequency, first_day: date) -> Iterator[Period]:
+    """Whole periods from the first that begins on or after `first_day`."""
+    day = first_day
+    while True:
+        period = Period.parse(_name(frequency, day))
+        if period.start >= first_day:
+            yield period
+        day = period.end_exclusive
+
+
+def _name(frequency: Frequency, day: date) -> str:
+    names = {
+        "day": f"{day:%Y-%m-%d}",
+        "month": f"{day:%Y-%m}",
+        "quarter": f"{day:%Y}-Q{(day.month + 2) // 3}",
+        "year": f"{day:%Y}",
+    }
+    return names[frequency]

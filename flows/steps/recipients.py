@@ -1,0 +1,68 @@
+"""Register organisations and their public keys; every change is a ledger entry and reaches the drop zone at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from agreements import store
+from agreements.store import KeyPurpose
+from core.database import writing
+from core.errors import UnusableInput
+from core.ids import checked_name
+from flows.steps.accounts import write_accounts
+from flows.wiring import Services
+from keys.envelope.recipients import parse_recipient
+from keys.sshsig import parse_public_key
+from ledger.vocabulary import Action, Result
+
+
+def register(
+    services: Services, name: str, kvk: str, age_keys: Sequence[str], ssh_keys: Sequence[str]
+) -> list[tuple[KeyPurpose, str]]:
+    """Add an organisation, or keys to it. `ssh_keys` are public key lines or files with one. Returns the fingerprints."""
+    checked_name(name, "the name of a recipient")
+    if not re.fullmatch(r"[0-9]{8}", kvk):
+        raise UnusableInput(f"recipient {name}: a KvK number has 8 digits")
+    keys: list[tuple[KeyPurpose, str, str]] = []
+    for text in age_keys:
+        recipient = parse_recipient(text.strip())
+        keys.append((KeyPurpose.SEAL, str(recipient), recipient.fingerprint))
+    for text in ssh_keys:
+        public = parse_public_key(_line_of(text))
+        keys.append((KeyPurpose.SIGN, public.line, public.fingerprint))
+    now = services.clock()
+    added = [(purpose, fingerprint) for purpose, _, fingerprint in keys]
+    with writing(services.engine) as connection:
+        store.add_recipient(connection, name, kvk, now)
+        for purpose, line, fingerprint in keys:
+            store.add_key(connection, name, purpose, line, fingerprint, now)
+        detail = {"kvk": kvk, "keys": [fingerprint for _, fingerprint in added]}
+        services.ledger.record(
+            Action.RECIPIENT_ADDED, f"recipient:{name}", Result.OK, services.worker, detail, connection=connection
+        )
+    write_accounts(services)
+    return added
+
+
+def revoke(services: Services, name: str, fingerprint: str) -> None:
+    """Revoke one key of an organisation."""
+    with writing(services.engine) as connection:
+        store.revoke_key(connection, name, fingerprint, services.clock())
+        detail = {"revoked": fingerprint}
+        services.ledger.record(
+            Action.RECIPIENT_CHANGED, f"recipient:{name}", Result.OK, services.worker, detail, connection=connection
+        )
+    write_accounts(services)
+
+
+def _line_of(text: str) -> str:
+    """A public key may be given as it is or as the file that holds it; a private key file is refused when parsed."""
+    if text.startswith(("ssh-", "ecdsa-", "sk-")):
+        return text.strip()
+    try:
+        return Path(text).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        pass
+    raise UnusableInput("the SSH key is neither a public key line nor a readable file: pass ~/.ssh/id_ed25519.pub")

@@ -1,0 +1,27 @@
+"""Step 6: it is in the ledger or it did not happen. Every publication gets a signed checkpoint in a second place."""
+
+from __future__ import annotations
+
+from flows.steps.seal import Sealed
+from flows.wiring import Services
+from ledger.deliveries import Claim
+from ledger.states import State
+from ledger.vocabulary import Action
+from schemas.agreement import Agreement
+from transports.base import Receipt
+
+
+def record(
+    services: Services, agreement: Agreement, claim: Claim, sealed: Sealed, receipts: tuple[Receipt, ...]
+) -> Claim:
+    """Close the delivery: published, what landed where, and the edition before it superseded. Then the checkpoint."""
+    detail = {
+        "destination": agreement.destination,
+        "files": [{"name": receipt.name, "size": receipt.size, "sha256": receipt.sha256} for receipt in receipts],
+    }
+    claim = services.ledger.advance(
+        claim, State.PUBLISHED, Action.DELIVERY_PUBLISHED, detail, expires_at=sealed.expires_at
+    )
+    services.checkpoint()
+    services.ledger.release(claim)
+    return claim

@@ -1,0 +1,181 @@
+"""Step 4: rows become a file of the agreed format, encrypted to the recipient's keys as it is written, then staged.
+
+Plaintext exists in memory only. What is staged is the delivery as the recipient will get it: the encrypted data, the
+sealed pakbon with the counts, the manifest over the ciphertext and our signature over the manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from agreements import store
+from agreements.store import KeyPurpose
+from core.clock import from_rfc3339, to_rfc3339
+from core.database import reading
+from core.errors import KeyUnusable
+from flows.steps.formats import CONTENT_TYPES, row_writer
+from flows.steps.order import Order
+from flows.steps.overlap import consume_in_thread
+from flows.steps.staging import DigestingWriter, as_file, new_folder, staged_file
+from flows.wiring import Services
+from keys.envelope.recipients import Recipient, parse_recipient
+from keys.envelope.seal import Sealer
+from keys.private.custody import Role
+from keys.sshsig import NAMESPACE_MANIFEST
+from ledger.deliveries import Claim
+from schemas.agreement import Agreement
+from schemas.manifest import (
+    MANIFEST_NAME,
+    PAKBON_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    ManifestFile,
+    Pakbon,
+    PakbonFile,
+)
+
+Progress = Callable[[int, int], None]  # rows and ciphertext bytes so far
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What was staged, as the ledger records it: file names with size and SHA-256 of the ciphertext, in `folder`."""
+
+    token: int
+    rows: int
+    expires: str
+    files: dict[str, tuple[int, str]]
+
+    @property
+    def expires_at(self) -> datetime:
+        return from_rfc3339(self.expires)
+
+    @property
+    def size(self) -> int:
+        return sum(size for size, _ in self.files.values())
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {"token": self.token, "rows": self.rows, "expires": self.expires, "files": self.files}, sort_keys=True
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Sealed:
+        value = json.loads(text)
+        files = {name: (size, checksum) for name, (size, checksum) in value["files"].items()}
+        return cls(value["token"], value["rows"], value["expires"], files)
+
+
+def usable_keys(services: Services, agreement: Agreement) -> list[Recipient]:
+    """The recipient's keys that the agreement names and that are not revoked; `KeyUnusable` when none is left."""
+    with reading(services.engine) as connection:
+        known = store.keys_of(connection, agreement.recipient)
+    keys = []
+    for key in known:
+        if key.purpose is KeyPurpose.SEAL and not key.revoked and key.fingerprint in agreement.recipient_keys:
+            recipient = parse_recipient(key.public_key)
+            if recipient.fingerprint == key.fingerprint:  # a row may have been changed; the agreement's word counts
+                keys.append(recipient)
+    if not keys:
+        raise KeyUnusable(
+            f"agreement {agreement.id}: {agreement.recipient} has no valid key that the agreement names: "
+            "the recipient registers a key and a new agreement names it"
+        )
+    return keys
+
+
+def seal(
+    services: Services,
+    agreement: Agreement,
+    order: Order,
+    claim: Claim,
+    frames: Iterator[pl.DataFrame],
+    empty: pl.DataFrame,
+    plan_digest: str,
+    progress: Progress,
+) -> Sealed:
+    """Consume `frames` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid."""
+    recipients = usable_keys(services, agreement)
+    created = services.clock()
+    retention = agreement.retention_days or services.settings.delivery.retention_days
+    with new_folder(services.settings.staging_dir, claim.id, claim.token) as folder:
+        data_name = f"{agreement.contract.table.name}.{agreement.file_format}"
+        rows, sums, plain, data_file = _seal_rows(agreement, frames, empty, folder, data_name, recipients, progress)
+        pakbon = Pakbon(
+            context_id=claim.id,
+            agreement_digest=agreement.digest,
+            period=str(order.period),
+            edition=claim.delivery.edition,
+            rows=rows,
+            sums={name: str(value) for name, value in sums.items()},
+            plan_digest=plan_digest,
+            files=(plain,),
+        )
+        pakbon_file = _seal_bytes(folder, PAKBON_NAME, pakbon.to_bytes(), recipients)
+        manifest = Manifest(
+            context_id=claim.id,
+            agreement=agreement.id,
+            agreement_digest=agreement.digest,
+            recipient=agreement.recipient,
+            product=agreement.product,
+            period=str(order.period),
+            edition=claim.delivery.edition,
+            supersedes=claim.delivery.edition - 1 or None,
+            creation_time=to_rfc3339(created),
+            expiration_time=to_rfc3339(created + timedelta(days=retention)),
+            files=(data_file, pakbon_file),
+        )
+        signature = services.custody.signer(Role.MANIFEST).sign(manifest.to_bytes(), NAMESPACE_MANIFEST)
+        files = {file.filename: (file.size, file.checksum) for file in manifest.files}
+        for name, content in ((MANIFEST_NAME, manifest.to_bytes()), (SIGNATURE_NAME, signature.encode())):
+            with staged_file(folder, name) as target:
+                target.write(content)
+            files[name] = (target.digests.size, target.digests.checksum())
+    return Sealed(claim.token, rows, manifest.expiration_time, files)
+
+
+def _seal_rows(
+    agreement: Agreement,
+    frames: Iterator[pl.DataFrame],
+    empty: pl.DataFrame,
+    folder: Path,
+    name: str,
+    recipients: Sequence[Recipient],
+    progress: Progress,
+) -> tuple[int, dict[str, int], PakbonFile, ManifestFile]:
+    rows = 0
+    sums = dict.fromkeys(agreement.sums, 0)
+    with staged_file(folder, f"{name}.age") as target:
+        with Sealer(as_file(target), recipients) as sealer:
+            plain = DigestingWriter(sealer)
+            with row_writer(agreement.file_format, as_file(plain), empty) as writer:
+                for frame in consume_in_thread(frames, writer.write):
+                    rows += frame.height
+                    for column in sums:
+                        sums[column] += int(frame[column].cast(pl.Int128).sum())
+                    progress(rows, target.digests.size)
+        pakbon_file = PakbonFile(filename=name, size=plain.digests.size, checksum=plain.digests.checksum(), rows=rows)
+    return rows, sums, pakbon_file, _manifest_file(f"{name}.age", target, CONTENT_TYPES[agreement.file_format])
+
+
+def _seal_bytes(folder: Path, name: str, content: bytes, recipients: Sequence[Recipient]) -> ManifestFile:
+    with staged_file(folder, name) as target, Sealer(as_file(target), recipients) as sealer:
+        sealer.write(content)
+    return _manifest_file(name, target, "application/json")
+
+
+def _manifest_file(name: str, target: DigestingWriter, content_type: str) -> ManifestFile:
+    digests = target.digests
+    return ManifestFile(
+        filename=name,
+        size=digests.size,
+        checksum=digests.checksum(),
+        content_type=f"application/age; inner={content_type}",
+        chunks=digests.all_chunks(),
+    )

@@ -1,0 +1,75 @@
+"""The one place that knows the concrete classes: settings in, services out."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from core.clock import Clock, utc_now
+from core.database import migrate, open_engine
+from core.settings import Settings
+from flows.sources.registry import Sources
+from keys.private.custody import Custody, Role
+from ledger.checkpoints import write_checkpoint
+from ledger.store import Ledger
+from schemas.agreement import Agreement
+from transports.base import Transport
+from transports.directory import DirectoryTransport
+from transports.registry import DROPZONE, Destinations
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the steps use. Built by `open_services`, or by a test with other parts."""
+
+    settings: Settings
+    engine: Engine
+    ledger: Ledger
+    custody: Custody
+    sources: Sources
+    destinations: Destinations
+    clock: Clock = utc_now
+
+    @cached_property
+    def worker(self) -> str:
+        """Who holds a lease: host and process, for the operator who looks for it."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    def recipient_folder(self, recipient: str) -> Path:
+        """The recipient's own folder in our drop zone."""
+        return self.settings.dropzone_dir / "deliveries" / recipient
+
+    def open_destination(self, agreement: Agreement) -> Transport:
+        """A transport to where the agreement says: our drop zone, or a registered destination."""
+        if agreement.destination == DROPZONE:
+            return DirectoryTransport(self.recipient_folder(agreement.recipient))
+        return self.destinations.open(agreement.destination, self.settings.delivery.connect_seconds)
+
+    def checkpoint(self) -> None:
+        """Sign the ledger's head into the second place."""
+        write_checkpoint(self.engine, self.settings.checkpoints_path, self.custody.signer(Role.LEDGER), self.clock)
+
+
+def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
+    """Open (and on first use create) everything below `GLA_HOME`: folders, our keys, the database at its newest form."""
+    os.umask(0o077)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = open_engine(settings.resolved_database_url)
+    migrate(engine)
+    custody = Custody(settings.keys_dir)
+    for role in Role:
+        custody.ensure(role)
+    return Services(
+        settings=settings,
+        engine=engine,
+        ledger=Ledger(engine, clock, origin=socket.gethostname()),
+        custody=custody,
+        sources=Sources(settings.config_dir),
+        destinations=Destinations(settings.config_dir),
+        clock=clock,
+    )
