@@ -1,0 +1,108 @@
+"""Opening sealed files with a private key: streaming, in bounded memory, binary or armored form told apart.
+
+No byte comes out before its chunk's tag is verified, and the end is reported only if the file is whole: a cut,
+extended or altered file ends in an error. Whoever stops reading before the end has not had that check.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from keys.envelope.armor import dearmor
+from keys.envelope.errors import HeaderInvalid, NoMatchingKey, PayloadInvalid
+from keys.envelope.format import Header, parse_header
+from keys.envelope.pipeline import UNDER_WAY, Pipeline
+from keys.envelope.reading import BinaryReader, as_file, replayed
+from keys.envelope.seal import write_whole
+from keys.envelope.stream import BATCH_CHUNKS, PAYLOAD_NONCE_LENGTH, Batch, open_batch, payload_cipher
+from keys.envelope.whole_file import new_file
+from keys.private.identities import Identity
+
+_START = 4096  # bytes looked at to tell the binary form from the armored one
+
+
+def open_pieces(source: BinaryReader, identities: Sequence[Identity]) -> Iterator[memoryview]:
+    """The plaintext in pieces, each of them good until the next is asked for, when its memory is used again.
+
+    Header and key are checked before this returns, the rest while iterating; raises the classes of
+    `keys.envelope.errors`. `source` is read to its end and not closed.
+    """
+    sealed = _binary_form(source)
+    header = parse_header(sealed)
+    file_key = _file_key(header, identities)
+    header.verify(file_key)
+    nonce = sealed.read(PAYLOAD_NONCE_LENGTH)
+    if len(nonce) != PAYLOAD_NONCE_LENGTH:
+        raise HeaderInvalid("the encrypted file is cut off right after its header")
+    return _payload(sealed, payload_cipher(file_key, nonce))
+
+
+def open_envelope(source: BinaryReader, identities: Sequence[Identity]) -> io.BufferedReader:
+    """The plaintext as a readable file; errors as in `open_pieces`, so some of them come from `read`."""
+    return as_file(open_pieces(source, identities))
+
+
+def decrypt_file(source: Path, target: Path, identities: Sequence[Identity]) -> None:
+    """Open `source` into the new file `target` (mode 0600), which appears whole or not at all."""
+    with source.open("rb") as sealed, new_file(target, mode=0o600) as plain:
+        for piece in open_pieces(sealed, identities):
+            write_whole(plain, piece)
+
+
+def _file_key(header: Header, identities: Sequence[Identity]) -> bytes:
+    for identity in identities:
+        for stanza in header.stanzas:
+            file_key = identity.unwrap(stanza)
+            if file_key is not None:
+                return file_key
+    raise NoMatchingKey("none of the given private keys opens this file: it was sealed for another key")
+
+
+def _payload(source: io.BufferedReader, cipher: ChaCha20Poly1305) -> Iterator[memoryview]:
+    """Reads one batch ahead, since only the end of the file shows which chunk must be the final one."""
+    pipeline: Pipeline[Batch] = Pipeline()
+    spare = [Batch() for _ in range(UNDER_WAY + 2)]
+    try:
+        batch, chunks = _filled(spare.pop(), source), 0
+        while True:
+            following = _filled(spare.pop(), source)
+            final = following.sealed_length == 0
+            batch.first, chunks = chunks, chunks + BATCH_CHUNKS
+            if pipeline.full:
+                yield from _released(pipeline.take(), spare)
+            pipeline.submit(partial(open_batch, cipher, batch, final=final))
+            if final:
+                break
+            batch = following
+        while not pipeline.empty:
+            yield from _released(pipeline.take(), spare)
+    finally:
+        pipeline.stop()
+
+
+def _filled(batch: Batch, source: io.BufferedReader) -> Batch:
+    batch.sealed_length = source.readinto(batch.sealed)
+    return batch
+
+
+def _released(batch: Batch, spare: list[Batch]) -> Iterator[memoryview]:
+    if batch.plain_length:
+        yield batch.plain[: batch.plain_length].toreadonly()
+    if batch.defect is not None:
+        raise PayloadInvalid(f"{batch.defect}: fetch the file again, or ask the sender")
+    spare.append(batch)
+
+
+def _binary_form(source: BinaryReader) -> io.BufferedReader:
+    start = b""
+    while len(start) < _START and (more := source.read(_START - len(start))):
+        start += more
+    whole = replayed(start, source)
+    if not start.startswith(b"age-encryption.org/") and b"AGE ENCRYPTED" in start.upper():
+        return as_file(dearmor(whole))
+    return whole
