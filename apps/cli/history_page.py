@@ -40,18 +40,27 @@ STATE_LABELS = {
 
 
 @dataclass(frozen=True)
+class _Moment:
+    """A time for the page: the machine's form, and day and minute for people in the Netherlands."""
+
+    utc: str
+    day: str
+    minute: str
+
+
+@dataclass(frozen=True)
 class _Line:
     """One table row as text in Dutch; `kind` is its look: delivered, stopped or other."""
 
     row: HistoryRow
     state: str
     kind: str
-    period: str
+    period: tuple[str, ...]
     rows: str
     size: str
-    published: str
-    expires: str
-    picked_up: str
+    published: _Moment | None
+    expires: _Moment | None
+    picked_up: _Moment | None
 
 
 def render(
@@ -67,7 +76,7 @@ def render(
     )
     environment.filters["printable"] = printable
     return environment.get_template("history.html.j2").render(
-        lines=[_line(row) for row in rows], made=_minute_of(made), recipient=recipient, agreement=agreement
+        lines=[_line(row) for row in rows], made=" ".join(_local(made)), recipient=recipient, agreement=agreement
     )
 
 
@@ -76,22 +85,22 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def dutch_period(text: str) -> str:
-    """`januari 2026`, `2e kwartaal 2026`, `1 januari 2026 t/m 15 januari 2026`; what is no period stays as it is."""
+def dutch_period(text: str) -> tuple[str, ...]:
+    """The lines `januari 2026`, `2e kwartaal 2026`, or `1 januari 2026 t/m`, `9 mei 2026`; no period: as it is."""
     try:
         period = Period.parse(text)
     except UnusableInput:
-        return text
+        return (text,)
     start, last = period.start, period.last_day
     match len(str(period)):
         case 4:
-            return f"{start.year}"
+            return (f"{start.year}",)
         case 7 if "Q" in str(period):
-            return f"{(start.month + 2) // 3}e kwartaal {start.year}"
+            return (f"{(start.month + 2) // 3}e kwartaal {start.year}",)
         case 7:
-            return f"{_MONTHS[start.month - 1]} {start.year}"
-    days = [f"{day.day} {_MONTHS[day.month - 1]} {day.year}" for day in (start, last)]
-    return days[0] if start == last else " t/m ".join(days)
+            return (f"{_MONTHS[start.month - 1]} {start.year}",)
+    first, final = (f"{day.day} {_MONTHS[day.month - 1]} {day.year}" for day in (start, last))
+    return (first,) if start == last else (f"{first} t/m", final)
 
 
 def _line(row: HistoryRow) -> _Line:
@@ -102,19 +111,22 @@ def _line(row: HistoryRow) -> _Line:
         period=dutch_period(row.period),
         rows="" if row.rows is None else _grouped(row.rows),
         size="" if row.bytes is None else _size(row.bytes),
-        published=_minute(row.published),
-        expires=_minute(row.expires),
-        picked_up=_minute(row.picked_up),
+        published=_moment(row.published),
+        expires=_moment(row.expires),
+        picked_up=_moment(row.picked_up),
     )
 
 
-def _minute(time: str | None) -> str:
-    return "" if time is None else _minute_of(from_rfc3339(time))
+def _moment(time: str | None) -> _Moment | None:
+    if time is None:
+        return None
+    day, minute = _local(from_rfc3339(time))
+    return _Moment(time, day, minute)
 
 
-def _minute_of(moment: datetime) -> str:
+def _local(moment: datetime) -> tuple[str, str]:
     local = moment.astimezone(_NETHERLANDS)
-    return f"{local:%d-%m-%Y %H:%M}"
+    return f"{local:%d-%m-%Y}", f"{local:%H:%M}"
 
 
 def _grouped(number: int) -> str:
