@@ -1,0 +1,136 @@
+"""Read registered files: one Parquet file, a folder of Parquet files, or one CSV file; only the planned columns.
+
+Batches have `BATCH_ROWS` rows, in the order of the files, so that a second extraction of the same data gives the same
+bytes. Memory stays bounded by a few batches. A file that changes while it is read is an error: one snapshot or none.
+A source's own errors may quote its data; they end here and become `SourceUnavailable` without details.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import polars as pl
+import pyarrow as pa
+
+from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
+from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
+from flows.sources.text import csv_batches, csv_columns
+
+__all__ = ["BATCH_ROWS", "ExtractionPlan", "FileSource", "PlannedColumn", "Unreadable"]
+
+BATCH_ROWS = 1_000_000  # pandera is fastest on large frames; 12 columns of this size are about 100 MB
+T = TypeVar("T")
+Kind = Literal["parquet", "csv"]
+
+
+def refuse_unreadable(column: str, count: int) -> None:
+    """The default for text that is not of its type: an error that names the column and how many values."""
+    raise RowsInvalid(f"column {column} has {count} values that cannot be read as its type")
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A file or folder under the id by which it is registered; only the id appears in errors."""
+
+    id: str
+    path: Path
+
+    @property
+    def kind(self) -> Kind:
+        """By what the path is: a folder or .parquet, or .csv; anything else is `UnusableInput`."""
+        if self.path.is_dir() or self.path.suffix.lower() == ".parquet":
+            return "parquet"
+        if self.path.suffix.lower() == ".csv":
+            return "csv"
+        raise UnusableInput(f"source {self.id} must be a .parquet file, a folder of them, or a .csv file")
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column names and types; of a CSV file every column is text, until a contract says otherwise."""
+        if self.kind == "parquet":
+            return dict(self._guarded(lambda: self._scan_text().collect_schema()))
+        names = self._guarded(lambda: csv_columns(str(self.path)))
+        if len(set(names)) != len(names):
+            raise SourceUnavailable(f"source {self.id} names a column twice")
+        return dict.fromkeys(names, pl.String())
+
+    def batches(self, plan: ExtractionPlan, unreadable: Unreadable = refuse_unreadable) -> Iterator[pl.DataFrame]:
+        """Frames with exactly the plan's columns and rows; `unreadable` is told about text that is not of its type.
+
+        Raises `SourceColumnMissing` before any row is read, `UnusableInput` for a filter that does not fit the
+        column types, `SourceUnavailable` for what cannot be read.
+        """
+        stored = self.schema()
+        for name in [*(column.source_name for column in plan.columns), *sorted(plan.source_filter.columns)]:
+            if name not in stored:
+                raise SourceColumnMissing(f"source {self.id} has no column {name}")
+        before = self._state()
+        frames = (
+            self._parquet(plan, stored) if self.kind == "parquet" else csv_batches(str(self.path), plan, unreadable)
+        )
+        whole = _of_equal_size(frames)
+        while (frame := self._guarded(lambda: next(whole, None))) is not None:
+            yield frame
+        if self._state() != before:
+            raise SourceUnavailable(f"source {self.id} changed while it was read: resume when it is complete")
+
+    def _parquet(self, plan: ExtractionPlan, stored: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:
+        rows = plan.source_filter.expression(plan.period, stored)
+        columns = [pl.col(column.source_name).alias(column.name) for column in plan.columns]
+        yield from self._scan_text().filter(rows).select(columns).collect_batches(maintain_order=True, lazy=True)
+
+    def _scan_text(self) -> pl.LazyFrame:
+        """The scan with categories, which are only a way to store text, as text."""
+        frame = self._scan()
+        coded = [
+            name for name, dtype in frame.collect_schema().items() if dtype.base_type() in (pl.Categorical, pl.Enum)
+        ]
+        return frame.with_columns(pl.col(coded).cast(pl.String)) if coded else frame
+
+    def _scan(self) -> pl.LazyFrame:
+        """Exactly our files: no wildcard in a path, no columns from folder names; an extra column is never read."""
+        return pl.scan_parquet(
+            self._files(), glob=False, hive_partitioning=False, extra_columns="ignore", missing_columns="raise"
+        )
+
+    def _files(self) -> list[Path]:
+        if not self.path.is_dir():
+            return [self.path]
+        files = sorted(each for each in self.path.iterdir() if each.suffix == ".parquet" and each.is_file())
+        if not files:
+            raise SourceUnavailable(f"source {self.id} has no Parquet files in its folder")
+        return files
+
+    def _state(self) -> list[tuple[str, int, int, int]]:
+        stats = self._guarded(lambda: [(each.name, each.stat()) for each in self._files()])
+        return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
+    def _guarded(self, read: Callable[[], T]) -> T:
+        """Run `read`; what Polars, Arrow and the file system raise may quote data, so nothing of it is kept."""
+        missing = False
+        try:
+            return read()
+        except FileNotFoundError:
+            missing = True
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError):
+            missing = False
+        reason = "does not exist" if missing else "cannot be read: it is damaged, in use, or of another form"
+        raise SourceUnavailable(f"source {self.id} {reason}")
+
+
+def _of_equal_size(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Cut a stream of frames of any size into frames of `BATCH_ROWS`, the last one smaller; never an empty one."""
+    waiting: list[pl.DataFrame] = []
+    rows = 0
+    for frame in frames:
+        waiting.append(frame)
+        rows += frame.height
+        while rows >= BATCH_ROWS:
+            whole = pl.concat(waiting)
+            yield whole.head(BATCH_ROWS).rechunk()
+            waiting = [whole.slice(BATCH_ROWS)]
+            rows -= BATCH_ROWS
+    if rows:
+        yield pl.concat(waiting).rechunk()

@@ -1,0 +1,38 @@
+"""What is read from a source: exactly these columns and rows, decided by the agreement and the period alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from core.period import Period
+from schemas.filters import Filter
+
+Unreadable = Callable[[str, int], None]  # told which column has how many values that are not of its type
+
+
+@dataclass(frozen=True)
+class PlannedColumn:
+    """`dtype` is what the column becomes when the source holds text (CSV); other sources keep their own type.
+
+    `text_format` is the chrono form of dates and times in such text; None means ISO 8601.
+    """
+
+    source_name: str
+    name: str
+    dtype: pl.DataType
+    text_format: str | None = None
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    columns: tuple[PlannedColumn, ...]
+    filter: Filter = field(default_factory=Filter)
+    period: Period | None = None
+
+    @property
+    def source_filter(self) -> Filter:
+        """The filter over the source's own names: a delivered name stands for the column it is delivered from."""
+        return self.filter.renamed({column.name: column.source_name for column in self.columns})

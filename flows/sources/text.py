@@ -1,0 +1,104 @@
+"""Text to typed columns: CSV as the contract types it, and nothing guessed.
+
+A value that is not exactly of its type becomes null and is counted, per column; the caller decides what that means.
+"Exactly" is strict: a date must be written in the column's format in full, an integer without a decimal point.
+An unquoted empty field is null, a quoted one is the empty text (RFC 4180 leaves this open).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+import pyarrow as pa
+from pyarrow import csv
+
+from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
+
+BLOCK_BYTES = 16 * 1024 * 1024  # of CSV text parsed at once; bounds memory, and no row may be longer
+_ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?$"
+
+
+def csv_columns(path: str) -> list[str]:
+    """The names in the header line, in order; a name may occur twice."""
+    with csv.open_csv(path, read_options=csv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_parse()) as reader:
+        return list(reader.schema.names)
+
+
+def csv_batches(path: str, plan: ExtractionPlan, unreadable: Unreadable) -> Iterator[pl.DataFrame]:
+    """Typed frames with the plan's columns and rows. Foreign exceptions are the caller's to translate."""
+    rows = plan.source_filter
+    typed = {column.source_name: column for column in plan.columns}
+    needed = list(dict.fromkeys([*typed, *sorted(rows.columns)]))
+    types = {name: pl.String() if name not in typed else typed[name].dtype for name in needed}
+    keep = rows.expression(plan.period, types)
+    convert = csv.ConvertOptions(
+        column_types=dict.fromkeys(needed, pa.large_string()),
+        include_columns=needed,
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    options = csv.ReadOptions(block_size=BLOCK_BYTES)
+    with csv.open_csv(path, read_options=options, parse_options=_parse(), convert_options=convert) as reader:
+        for batch in reader:
+            frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
+            frame = _read_columns(frame, [typed[name] for name in rows.columns if name in typed], unreadable)
+            frame = _read_columns(frame.filter(keep), [typed[n] for n in typed if n not in rows.columns], unreadable)
+            yield frame.select(pl.col(column.source_name).alias(column.name) for column in plan.columns)
+
+
+def _parse() -> csv.ParseOptions:
+    return csv.ParseOptions(newlines_in_values=True)
+
+
+def _read_columns(frame: pl.DataFrame, columns: list[PlannedColumn], unreadable: Unreadable) -> pl.DataFrame:
+    typed = [column for column in columns if column.dtype != pl.String]
+    read = frame.with_columns(_read(pl.col(each.source_name), each).alias(each.source_name) for each in typed)
+    for column in typed:
+        lost = read[column.source_name].null_count() - frame[column.source_name].null_count()
+        if lost:
+            unreadable(column.name, lost)
+    return read
+
+
+def _read(text: pl.Expr, column: PlannedColumn) -> pl.Expr:
+    dtype = column.dtype
+    if dtype.is_integer():
+        return pl.when(text.str.contains(r"^[+-]?[0-9]+$")).then(text.cast(dtype, strict=False))
+    if dtype.is_float():
+        return pl.when(text.str.contains(r"^[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?$")).then(
+            text.cast(dtype, strict=False)
+        )
+    if dtype == pl.Boolean:
+        return text.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
+    if column.text_format is not None:
+        return _read_formatted(text, dtype, column.text_format)
+    if isinstance(dtype, pl.Datetime):
+        return _read_timestamp(text, dtype)
+    return _read_formatted(text, dtype, "%Y-%m-%d" if dtype == pl.Date else "%H:%M:%S")
+
+
+def _read_formatted(text: pl.Expr, dtype: pl.DataType, form: str) -> pl.Expr:
+    """Parse, and accept only what is written back as the same text: chrono by itself takes 2026-1-5 for a date."""
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        if not form.endswith("z"):
+            naive = text.str.strptime(pl.Datetime("us"), form, strict=False)
+            local = naive.dt.replace_time_zone(dtype.time_zone, ambiguous="null", non_existent="null")
+            return pl.when(naive.dt.to_string(form) == text).then(local)
+        return text.str.strptime(pl.Datetime("us", "UTC"), form, strict=False).dt.convert_time_zone(dtype.time_zone)
+    parsed = text.str.strptime(dtype, form, strict=False)  # type: ignore[arg-type]  # Date, Time or Datetime
+    return pl.when(parsed.dt.to_string(form) == text).then(parsed)
+
+
+def _read_timestamp(text: pl.Expr, dtype: pl.Datetime) -> pl.Expr:
+    """ISO 8601 with seconds; an offset if and only if the column has time zones, or none for the default zone."""
+    iso = pl.when(text.str.contains(_ISO_TIMESTAMP)).then(text.str.replace(" ", "T", literal=True))
+    naive = iso.str.strptime(pl.Datetime("us"), "%Y-%m-%dT%H:%M:%S%.f", strict=False)
+    if dtype.time_zone is None:
+        return naive
+    zoned = iso.str.replace(r"Z$", "+00:00").str.strptime(
+        pl.Datetime("us", "UTC"), "%Y-%m-%dT%H:%M:%S%.f%z", strict=False
+    )
+    local = naive.dt.replace_time_zone(dtype.time_zone, ambiguous="null", non_existent="null")
+    return zoned.dt.convert_time_zone(dtype.time_zone).fill_null(local)

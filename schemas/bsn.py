@@ -1,0 +1,39 @@
+"""The 11-proef of a burgerservicenummer, vectorised: nine digits, weights 9 8 7 6 5 4 3 2 -1, sum divisible by 11.
+
+The text must be nine digits as it stands; nothing is padded or stripped. The sum 0 (000000000) is refused.
+Nine digits are looked up as five and four in tables of remainders, which is about ten times faster than nine divisions.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+_WEIGHTS = (9, 8, 7, 6, 5, 4, 3, 2, -1)
+_LOW_DIGITS = 4
+_NOBODY = "000000000"  # passes the 11-proef and is issued to nobody
+
+
+def _remainders(weights: tuple[int, ...]) -> pl.Series:
+    """For each number of `len(weights)` digits: its weighted sum modulo 11."""
+    sums = [0]
+    for weight in weights:
+        sums = [(total + digit * weight) % 11 for total in sums for digit in range(10)]
+    return pl.Series(sums, dtype=pl.UInt8)
+
+
+_HIGH = _remainders(_WEIGHTS[:-_LOW_DIGITS])
+_LOW = _remainders(_WEIGHTS[-_LOW_DIGITS:])
+
+
+def is_bsn(text: pl.Expr) -> pl.Expr:
+    """A Boolean expression over a text expression: false for what is no BSN, true for null."""
+    nine = (text.str.len_bytes() == len(_WEIGHTS)) & ~text.str.starts_with("+")  # a cast to unsigned accepts a plus
+    number = pl.when(nine).then(text.cast(pl.UInt32, strict=False))
+    return (passes_eleven_test(number) & (text != _NOBODY)).fill_null(value=False) | text.is_null()
+
+
+def passes_eleven_test(number: pl.Expr) -> pl.Expr:
+    """The 11-proef over a UInt32 expression below 10^9; null stays null, and 0 passes."""
+    base = 10**_LOW_DIGITS
+    total = pl.lit(_HIGH).gather(number // base) + pl.lit(_LOW).gather(number % base)
+    return total.is_in([0, 11])

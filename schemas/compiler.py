@@ -1,0 +1,91 @@
+"""Compile a contract's table into something that can judge data: a strict pandera schema, metrics and unique keys.
+
+Every promise of the table is either enforced or refused here with `UnusableInput`; none is skipped. Uniqueness and
+quality metrics concern the whole delivery and not one batch, so they stand beside the pandera schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandera.polars as pa
+import polars as pl
+
+from core.errors import UnusableInput
+from schemas.checks import column_checks
+from schemas.logical_types import accepts, canonical_dtype, check_options
+from schemas.quality import EXACTLY_NONE, Metric, UniqueKey, quality_rules
+from schemas.table import Column, Table
+
+
+@dataclass(frozen=True)
+class CompiledTable:
+    """`dtypes` are what columns become when read from text; `schema` is compiled for exactly those types."""
+
+    table: Table
+    dtypes: Mapping[str, pl.DataType]
+    schema: pa.DataFrameSchema
+    unique_keys: tuple[UniqueKey, ...]
+    metrics: tuple[Metric, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The delivered names, in the contract's order."""
+        return tuple(self.dtypes)
+
+    def schema_for(self, stored: Mapping[str, pl.DataType]) -> pa.DataFrameSchema:
+        """The schema for the types in which a source stores the columns: another width is fine, another type is not."""
+        return _schema(self.table, {**self.dtypes, **{name: stored[name] for name in self.columns if name in stored}})
+
+
+def compile_table(table: Table) -> CompiledTable:
+    """Compile every promise of `table`, or raise `UnusableInput` that names the column and what is not supported."""
+    for column in table.columns:
+        check_options(column)
+    canonical = {column.name: canonical_dtype(column) for column in table.columns}
+    metrics, duplicates = quality_rules(table)
+    compiled = CompiledTable(
+        table=table,
+        dtypes=canonical,
+        schema=_schema(table, canonical),
+        unique_keys=_declared_keys(table) + duplicates,
+        metrics=metrics,
+    )
+    _try_on_no_rows(compiled)
+    return compiled
+
+
+def _schema(table: Table, dtypes: Mapping[str, pl.DataType]) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(
+        {column.name: _pandera_column(column, dtypes[column.name]) for column in table.columns},
+        strict=True,
+        coerce=False,
+    )
+
+
+def _pandera_column(column: Column, dtype: pl.DataType) -> pa.Column:
+    if accepts(column, dtype):
+        return pa.Column(dtype, column_checks(column, dtype), nullable=not column.required)
+    return pa.Column(canonical_dtype(column), nullable=True)  # fails on its type; its values say nothing more
+
+
+def _declared_keys(table: Table) -> tuple[UniqueKey, ...]:
+    keys = [UniqueKey((column.name,), "unique", EXACTLY_NONE) for column in table.columns if column.unique]
+    if table.primary_key:
+        keys.append(UniqueKey(table.primary_key, "primaryKey", EXACTLY_NONE))
+    return tuple(keys)
+
+
+def _try_on_no_rows(compiled: CompiledTable) -> None:
+    """Run everything on a frame without rows, so that a rule that Polars cannot run is found before any data is."""
+    empty = pl.DataFrame(schema=dict(compiled.dtypes))
+    try:
+        compiled.schema.validate(empty, lazy=True)
+        empty.select(
+            each.counted.alias(str(at)) for at, each in enumerate(compiled.metrics) if each.counted is not None
+        )
+        return
+    except (pa.errors.SchemaErrors, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        pass
+    raise UnusableInput(f"the table {compiled.table.name} has a rule that cannot be run on its type")

@@ -1,0 +1,161 @@
+"""ODCS logical types as Polars types: which ones a column may have, and the text forms of their values.
+
+A logical type names a family: an `integer` may be stored as Int16 or Int64. Nothing is converted between families.
+Where a file has only text (CSV), `canonical_dtype` says what a column becomes.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+import polars as pl
+
+from core.errors import UnusableInput
+from schemas.table import Column
+
+_OPTIONS: dict[str, frozenset[str]] = {
+    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
+    "boolean": frozenset(),
+}
+_RANGE = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"})
+_OPTIONS |= {"date": _RANGE} | dict.fromkeys(("number", "integer"), _RANGE | {"multipleOf"})
+_OPTIONS |= dict.fromkeys(("timestamp", "time"), _RANGE | {"timezone", "defaultTimezone"})
+
+_LITERALS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+_ISO: dict[str, Callable[[str], Any]] = {
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "timestamp": datetime.fromisoformat,
+}
+INTEGER_FORMATS = {f"{sign}{bits}": (sign, bits) for sign in "iu" for bits in (8, 16, 32, 64, 128)}
+_CANONICAL: dict[str, pl.DataType] = {
+    "string": pl.String(),
+    "date": pl.Date(),
+    "time": pl.Time(),
+    "number": pl.Float64(),
+    "integer": pl.Int64(),
+    "boolean": pl.Boolean(),
+}
+_JDK = {  # the letters of a JDK DateTimeFormatter that have one meaning; longest first
+    "yyyy": "%Y", "uuuu": "%Y", "SSSSSSSSS": "%9f", "SSSSSS": "%6f", "SSS": "%3f", "XXX": "%:z",
+    "xxx": "%:z", "xx": "%z", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S", "Z": "%z",
+}  # fmt: skip
+
+
+def check_options(column: Column) -> None:
+    """Refuse an option that the type does not have, so that none is silently skipped."""
+    unknown = [key for key in column.options if key not in _OPTIONS[column.logical_type]]
+    if unknown:
+        raise UnusableInput(f"column {column.name} has a logicalTypeOption that {column.logical_type} does not have")
+    if "format" in column.options and column.logical_type in ("date", "timestamp", "time"):
+        strptime_format(column)
+    if column.logical_type == "timestamp":
+        default_timezone(column)
+    if column.logical_type == "time" and column.options.get("timezone"):
+        raise UnusableInput(f"column {column.name}: a time with a time zone is not supported")
+
+
+def canonical_dtype(column: Column) -> pl.DataType:
+    """The type that a column gets when it is read from text."""
+    if column.logical_type == "timestamp":
+        return pl.Datetime("us", default_timezone(column) if column.options.get("timezone") else None)
+    if column.logical_type == "integer":
+        sign, bits = INTEGER_FORMATS[column.options.get("format", "i64")]
+        wide: dict[tuple[str, int], pl.DataType] = {("u", 64): pl.UInt64(), ("i", 128): pl.Int128()}
+        if (sign, bits) == ("u", 128):
+            raise UnusableInput(f"column {column.name} has format u128, which is not supported")
+        return wide.get((sign, bits), pl.Int64())
+    if column.logical_type == "number" and column.options.get("format") == "f32":
+        return pl.Float32()
+    return _CANONICAL[column.logical_type]
+
+
+def accepts(column: Column, dtype: pl.DataType) -> bool:
+    """Whether a stored type belongs to the family of the column's logical type."""
+    match column.logical_type:
+        case "integer":
+            return dtype.is_integer()
+        case "number":
+            return dtype == pl.Float32 if column.options.get("format") == "f32" else dtype.is_numeric()
+        case "timestamp":
+            zone = column.options.get("timezone")
+            return isinstance(dtype, pl.Datetime) and zone in (None, dtype.time_zone is not None)
+        case _:
+            return dtype == _CANONICAL[column.logical_type]
+
+
+def default_timezone(column: Column) -> str:
+    """The IANA zone for timestamps that name none (ODCS default: UTC)."""
+    name = column.options.get("defaultTimezone", "UTC")
+    try:
+        return zoneinfo.ZoneInfo("UTC" if name == "Etc/UTC" else name).key
+    except (ValueError, OSError, KeyError):
+        pass
+    raise UnusableInput(f"column {column.name} has an unknown defaultTimezone")
+
+
+def strptime_format(column: Column) -> str:
+    """The column's JDK `format` as chrono format, for the letters with one clear meaning; others are refused."""
+    text, out = column.options["format"], ""
+    while text:
+        token = next((each for each in _JDK if text.startswith(each)), None)
+        if token is not None:
+            out, text = out + _JDK[token], text[len(token) :]
+        elif text[0] == "'" and (end := text.find("'", 1)) > 1:
+            out, text = out + text[1:end].replace("%", "%%"), text[end + 1 :]
+        elif text[0].isascii() and not text[0].isalpha() and text[0] not in "%'[]{}#":
+            out, text = out + text[0], text[1:]
+        else:
+            raise UnusableInput(f"column {column.name} has a format with parts that are not supported")
+    return out
+
+
+def read_literal(column: Column, value: Any) -> Any:
+    """A bound or allowed value of the contract as Python value of the column's type; a mismatch is refused."""
+    kind = column.logical_type
+    moment = kind in _ISO and isinstance(value, str)
+    if isinstance(value, _LITERALS.get(kind, ())) and (kind == "boolean" or not isinstance(value, bool)):
+        return value
+    try:
+        if moment:
+            return _checked_moment(column, _ISO[kind](value))
+    except ValueError:
+        pass
+    if moment and "format" in column.options:
+        return _read_formatted(column, value)
+    raise UnusableInput(f"column {column.name} has a bound or allowed value that is no {kind} (dates in ISO 8601)")
+
+
+def _read_formatted(column: Column, text: str) -> Any:
+    series = pl.Series([text])
+    dtype: Any = {"date": pl.Date, "time": pl.Time, "timestamp": pl.Datetime("us")}[column.logical_type]
+    try:
+        value = series.str.strptime(dtype, strptime_format(column), strict=False).item()
+        if value is not None:
+            return _checked_moment(column, value)
+    except pl.exceptions.PolarsError:
+        pass
+    raise UnusableInput(f"column {column.name} has a bound or allowed value that is no {column.logical_type}")
+
+
+def _checked_moment(column: Column, value: date | time | datetime) -> Any:
+    """Times without zone; timestamps in UTC if the column has zones, else naive. A stray offset is refused."""
+    if not isinstance(value, datetime):
+        if isinstance(value, time) and value.tzinfo is not None:
+            raise UnusableInput(f"column {column.name} has a time with an offset, which is not supported")
+        return value
+    if not column.options.get("timezone"):
+        if value.tzinfo is not None:
+            raise UnusableInput(f"column {column.name} has a value with an offset, but its timezone is not true")
+        return value
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=zoneinfo.ZoneInfo(default_timezone(column)))
+    return value.astimezone(UTC)
