@@ -20,6 +20,8 @@ from flows.steps import path
 from flows.steps.order import Mode, Order
 from flows.wiring import open_services
 
+_RETRY_SECONDS: list[float] = [5, 30, 120]
+
 
 @flow(name="deliver", flow_run_name="{agreement} {period} {mode}", persist_result=False, log_prints=False)
 def deliver(
@@ -55,10 +57,15 @@ def deliver(
 
 
 def _as_task(name: str, function: Callable[..., Any], *args: Any) -> Any:
-    retries = {"retries": 3, "retry_delay_seconds": [5, 30, 120], "retry_condition_fn": _is_transient}
+    retried = name == "publish"  # the only step that meets another machine and can simply be done again
     step = task(
-        function, name=name, persist_result=False, cache_policy=NO_CACHE, **(retries if name == "publish" else {})
-    )
+        name=name,
+        persist_result=False,
+        cache_policy=NO_CACHE,
+        retries=len(_RETRY_SECONDS) if retried else 0,
+        retry_delay_seconds=_RETRY_SECONDS if retried else None,
+        retry_condition_fn=_is_transient,
+    )(function)
     return step(*args)
 
 

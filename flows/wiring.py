@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import Engine
 
 from core.clock import Clock, utc_now
 from core.database import migrate, open_engine
+from core.errors import KeyUnusable
 from core.settings import Settings
 from flows.sources.registry import Sources
 from keys.private.custody import Custody, Role
@@ -56,14 +58,16 @@ class Services:
 
 
 def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
-    """Open (and on first use create) everything below `GLA_HOME`: folders, our keys, the database at its newest form."""
+    """Open (and on first use create) everything below `GLA_HOME`: folders, keys, database."""
     os.umask(0o077)
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = open_engine(settings.resolved_database_url)
     migrate(engine)
     custody = Custody(settings.keys_dir)
     for role in Role:
-        custody.ensure(role)
+        if not custody.exists(role):
+            with suppress(KeyUnusable):  # another process made it at the same moment
+                custody.create(role)
     return Services(
         settings=settings,
         engine=engine,

@@ -17,10 +17,10 @@ from core.errors import UnusableInput
 from core.settings import Settings
 from flows.steps import lifecycle
 from flows.steps.agree import agree, verify_stored
-from flows.steps.draft import draft
+from flows.steps.draft import as_yaml, draft
 from flows.wiring import open_services
 from keys.private.signing import load_signer
-from keys.sshsig import NAMESPACE_AGREEMENT
+from keys.sshsig import Namespace
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -48,11 +48,11 @@ def new(
     out: Path | None,
 ) -> None:
     """Draft agreement ID from a source's schema, to be edited."""
-    text = draft(open_services(settings), agreement_id, source, recipient, columns, period_column)
     path = out or Path(f"{agreement_id}.odcs.yaml")
     if path.exists():
         raise UnusableInput(f"{path} exists: name another file with --out")
-    path.write_text(text, encoding="utf-8")
+    document = draft(open_services(settings), agreement_id, source, recipient, columns, period_column)
+    path.write_text(as_yaml(document), encoding="utf-8")
     click.echo(f"{path}: edit it, then run: gla agreement offer {path}")
 
 
@@ -64,7 +64,7 @@ def offer(settings: Settings, contract: Path) -> None:
     offered, path = lifecycle.offer(open_services(settings), contract.read_bytes(), getpass.getuser())
     click.echo(f"agreement {offered.id}: offered, SHA-256 {offered.digest}")
     click.echo("The recipient reads and signs this file, with either of:")
-    click.echo(f"  ssh-keygen -Y sign -n {NAMESPACE_AGREEMENT} -f SSH_KEY {path}")
+    click.echo(f"  ssh-keygen -Y sign -n {Namespace.AGREEMENT} -f SSH_KEY {path}")
     click.echo(f"  gla agreement sign {path} --key SSH_KEY")
 
 
@@ -74,7 +74,7 @@ def offer(settings: Settings, contract: Path) -> None:
 def sign(file: Path, key: Path) -> None:
     """Sign an offered agreement, for recipients without ssh-keygen. Writes FILE.sig."""
     target = file.with_name(file.name + ".sig")
-    target.write_text(load_signer(key).sign(file.read_bytes(), NAMESPACE_AGREEMENT), encoding="utf-8")
+    target.write_text(load_signer(key).sign(file.read_bytes(), Namespace.AGREEMENT), encoding="utf-8")
     click.echo(f"{target}: send it to the sender, and keep both files: gla open needs them")
 
 
@@ -121,7 +121,7 @@ def verify(settings: Settings, agreement_id: str) -> None:
     click.echo(f"agreement {agreed.id}: in force, signed by both sides, SHA-256 {agreed.digest}")
 
 
-@agreement.command()
+@agreement.command("show")
 @click.argument("agreement_id", metavar="ID")
 @click.option("--document", is_flag=True, help="Print the signed bytes only.")
 @click.pass_obj

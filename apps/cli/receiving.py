@@ -25,7 +25,7 @@ from core.errors import ManifestInvalid, SignerUnknown, UnusableInput
 from core.ids import checked_name
 from keys.private.identities import Identity
 from keys.private.opening import open_envelope
-from keys.sshsig import NAMESPACE_AGREEMENT, NAMESPACE_MANIFEST, parse_public_key, verify_by
+from keys.sshsig import Namespace, parse_public_key, verify_by
 from schemas.agreement import load_agreement
 from schemas.manifest import MANIFEST_NAME, PAKBON_NAME, SIGNATURE_NAME, Manifest, ManifestFile, Pakbon, PakbonFile
 
@@ -53,7 +53,7 @@ def trust_from_agreement(path: Path, delivery: Path) -> Trust:
     if agreement.canonical != document:
         raise UnusableInput(f"{path.name} is not the file that was offered and signed: use GLA-ID.json as received")
     signature = _small_file(path.with_name(path.name + ".sig")).decode("ascii", "replace")
-    verify_by(signature, document, NAMESPACE_AGREEMENT, agreement.recipient_signer)
+    verify_by(signature, document, Namespace.AGREEMENT, agreement.recipient_signer)
     return Trust(agreement.id, agreement.digest, agreement.sender_key)
 
 
@@ -79,7 +79,7 @@ def verified_manifest(delivery: Path, trust: Trust) -> Manifest:
     content = _small_file(delivery / MANIFEST_NAME)
     signature = _small_file(delivery / SIGNATURE_NAME).decode("ascii", "replace")
     try:
-        verify_by(signature, content, NAMESPACE_MANIFEST, parse_public_key(trust.sender_key).fingerprint)
+        verify_by(signature, content, Namespace.MANIFEST, parse_public_key(trust.sender_key).fingerprint)
     except SignerUnknown:
         content = b""
     if not content:

@@ -14,7 +14,7 @@ from core.database import reading
 from core.errors import AgreementAltered, GlaError, SignerUnknown
 from flows.wiring import Services
 from keys.private.custody import Role
-from keys.sshsig import NAMESPACE_AGREEMENT, verify_by
+from keys.sshsig import Namespace, verify_by
 from schemas.agreement import Agreement, load_agreement
 
 
@@ -59,7 +59,7 @@ def _unaltered(stored: store.StoredAgreement) -> Agreement:
 
 def _check_signature(stored: store.StoredAgreement, whose: str, signature: str, fingerprint: str) -> None:
     try:
-        verify_by(signature, stored.document, NAMESPACE_AGREEMENT, fingerprint)
+        verify_by(signature, stored.document, Namespace.AGREEMENT, fingerprint)
     except SignerUnknown:
         failed = True
     else:

@@ -32,8 +32,8 @@ def draft(
     recipient: str,
     columns: Sequence[str],
     period_column: str | None,
-) -> str:
-    """The YAML text of a draft over `source_id` for `recipient`; all columns unless some are named."""
+) -> dict[str, Any]:
+    """A draft over `source_id` for `recipient` as an ODCS document; all columns unless some are named."""
     checked_name(agreement_id, "the id of an agreement")
     schema = services.sources.get(source_id).schema()
     missing = {*columns, *([period_column] if period_column else [])} - set(schema)
@@ -42,7 +42,7 @@ def draft(
     kvk, seal_keys, signer = _keys(services, recipient)
     chosen = columns or list(schema)
     today = services.clock().date()
-    document: dict[str, Any] = {
+    return {
         "apiVersion": "v3.2.0",
         "kind": "DataContract",
         "id": agreement_id,
@@ -78,8 +78,12 @@ def draft(
             {"property": "gla.filter", "value": _period_filter(period_column, schema)},
         ],
     }
+
+
+def as_yaml(document: dict[str, Any]) -> str:
+    """The draft as a person edits it, with a header that says what to do."""
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
-    return _HEADER.format(id=agreement_id) + text
+    return _HEADER.format(id=document["id"]) + text
 
 
 def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:

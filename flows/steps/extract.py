@@ -8,18 +8,27 @@ import polars as pl
 
 from core.canonical import digest
 from core.period import Period
-from flows.sources.files import ExtractionPlan, FileSource, PlannedColumn
+from flows.sources.files import FileSource
+from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from schemas.agreement import Agreement
 from schemas.compiler import CompiledTable
+from schemas.logical_types import strptime_format
+from schemas.table import Column
 
 
 def plan(agreement: Agreement, compiled: CompiledTable, period: Period) -> ExtractionPlan:
     """What will be read, decided by the agreement and the period alone."""
     columns = tuple(
-        PlannedColumn(column.source_name, column.name, compiled.dtypes[column.name])
+        PlannedColumn(column.source_name, column.name, compiled.dtypes[column.name], _text_format(column))
         for column in agreement.contract.table.columns
     )
     return ExtractionPlan(columns, agreement.filter, period)
+
+
+def _text_format(column: Column) -> str | None:
+    """How a source that holds text writes this column's dates; None means ISO 8601."""
+    timed = column.logical_type in ("date", "timestamp", "time")
+    return strptime_format(column) if timed and "format" in column.options else None
 
 
 def plan_digest(agreement: Agreement, extraction: ExtractionPlan) -> str:
@@ -34,6 +43,6 @@ def plan_digest(agreement: Agreement, extraction: ExtractionPlan) -> str:
     )
 
 
-def extract(source: FileSource, extraction: ExtractionPlan) -> Iterator[pl.DataFrame]:
+def extract(source: FileSource, extraction: ExtractionPlan, unreadable: Unreadable) -> Iterator[pl.DataFrame]:
     """Batches of the source, read lazily: nothing is read until the next step asks for it."""
-    return source.batches(extraction)
+    return source.batches(extraction, unreadable)

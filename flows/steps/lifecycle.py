@@ -17,7 +17,7 @@ from flows.steps.accounts import write_accounts
 from flows.steps.agree import verify_stored
 from flows.wiring import Services
 from keys.private.custody import Role
-from keys.sshsig import NAMESPACE_AGREEMENT, verify_by
+from keys.sshsig import Namespace, verify_by
 from ledger.vocabulary import Action, Result
 from schemas.agreement import Agreement, load_agreement
 from schemas.compiler import compile_table
@@ -28,7 +28,7 @@ def offer(services: Services, document: bytes, actor: str) -> tuple[Agreement, P
     """Seal an offer with our key and write the bytes that the recipient signs; returns them and their file."""
     agreement = load_agreement(document)
     _check_offer(services, agreement)
-    signature = services.custody.signer(Role.AGREEMENT_SEAL).sign(agreement.canonical, NAMESPACE_AGREEMENT)
+    signature = services.custody.signer(Role.AGREEMENT_SEAL).sign(agreement.canonical, Namespace.AGREEMENT)
     with writing(services.engine) as connection:
         store.put_offer(connection, agreement, signature, services.clock())
         _tell(services, connection, Action.AGREEMENT_OFFERED, agreement.id, actor, {"digest": agreement.digest})
@@ -45,13 +45,13 @@ def accept(services: Services, agreement_id: str, signature: str, actor: str) ->
         stored = store.get(connection, agreement_id)
         agreement = load_agreement(stored.document)
         try:
-            verify_by(signature, stored.document, NAMESPACE_AGREEMENT, agreement.recipient_signer)
+            verify_by(signature, stored.document, Namespace.AGREEMENT, agreement.recipient_signer)
             refusal = None
         except SignerUnknown:
             refusal = SignerUnknown(
                 f"agreement {agreement_id}: this is no signature over the offered document by "
                 f"{agreement.recipient_signer}: sign GLA_HOME/agreements/{agreement_id}.json with namespace "
-                f"{NAMESPACE_AGREEMENT}"
+                f"{Namespace.AGREEMENT}"
             )
         if refusal is None:
             store.change_state(

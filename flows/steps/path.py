@@ -32,7 +32,7 @@ from flows.steps.record import record
 from flows.steps.seal import Progress, Sealed, seal
 from flows.steps.validate import validate
 from flows.wiring import Services
-from ledger.deliveries import Claim
+from ledger.deliveries import Claim, Columns
 from ledger.states import DELIVERED, State
 from ledger.vocabulary import Action
 from schemas.agreement import Agreement
@@ -82,7 +82,7 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
     if claim.sealed is None:
         sealed: Sealed = step("extract, validate, seal", _stream, services, agreement, order, claim, progress)  # 2 3 4
         agree(services, agreement.id)  # a revocation since the start counts
-        staged = {"sealed": sealed.to_json(), "rows": sealed.rows, "bytes": sealed.size}
+        staged: Columns = {"sealed": sealed.to_json(), "rows": sealed.rows, "bytes": sealed.size}
         claim = advance(claim, State.SEALED, Action.DELIVERY_SEALED, {"files": len(sealed.files)}, **staged)
     else:
         sealed = Sealed.from_json(claim.sealed)  # sealed before: the same bytes, no second extraction
@@ -96,8 +96,9 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
     services.ledger.advance(claim, State.EXTRACTING, Action.DELIVERY_EXTRACTING, {"source": agreement.source})
     compiled = compile_table(agreement.contract.table)
     extraction = plan(agreement, compiled, order.period)
-    frames = extract(services.sources.get(agreement.source), extraction)  # 2
-    checked = validate(frames, Validator(compiled), agreement)  # 3
+    validator = Validator(compiled)
+    frames = extract(services.sources.get(agreement.source), extraction, validator.unreadable)  # 2
+    checked = validate(frames, validator, agreement)  # 3
     digest = plan_digest(agreement, extraction)
     return seal(
         services, agreement, order, claim, checked, pl.DataFrame(schema=dict(compiled.dtypes)), digest, progress

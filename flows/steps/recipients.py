@@ -21,7 +21,7 @@ from ledger.vocabulary import Action, Result
 def register(
     services: Services, name: str, kvk: str, age_keys: Sequence[str], ssh_keys: Sequence[str]
 ) -> list[tuple[KeyPurpose, str]]:
-    """Add an organisation, or keys to it. `ssh_keys` are public key lines or files with one. Returns the fingerprints."""
+    """Add an organisation, or keys to it. `ssh_keys` are public key lines or files with one."""
     checked_name(name, "the name of a recipient")
     if not re.fullmatch(r"[0-9]{8}", kvk):
         raise UnusableInput(f"recipient {name}: a KvK number has 8 digits")

@@ -27,7 +27,7 @@ from flows.wiring import Services
 from keys.envelope.recipients import Recipient, parse_recipient
 from keys.envelope.seal import Sealer
 from keys.private.custody import Role
-from keys.sshsig import NAMESPACE_MANIFEST
+from keys.sshsig import Namespace
 from ledger.deliveries import Claim
 from schemas.agreement import Agreement
 from schemas.manifest import (
@@ -131,7 +131,7 @@ def seal(
             expiration_time=to_rfc3339(created + timedelta(days=retention)),
             files=(data_file, pakbon_file),
         )
-        signature = services.custody.signer(Role.MANIFEST).sign(manifest.to_bytes(), NAMESPACE_MANIFEST)
+        signature = services.custody.signer(Role.MANIFEST).sign(manifest.to_bytes(), Namespace.MANIFEST)
         files = {file.filename: (file.size, file.checksum) for file in manifest.files}
         for name, content in ((MANIFEST_NAME, manifest.to_bytes()), (SIGNATURE_NAME, signature.encode())):
             with staged_file(folder, name) as target:

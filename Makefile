@@ -1,0 +1,75 @@
+# `make` shows what there is. Everything is installed into .venv from hashed locks; nothing else is changed, except that
+# `make test` installs the Debian packages of the real-server tests when it may.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench soak docs lock clean
+
+help:  ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/runtime  ## run the whole main job on synthetic data, below .gla/demo
+	$(BIN)/gla demo
+
+up: .venv/runtime  ## keep the Prefect UI, a worker and the drop zone running
+	$(BIN)/gla ops up
+
+test: .venv/dev check tests/npm/node_modules/.done  ## run all checks and tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/dev  ## lint, types, layers, secrets, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python infra/secrets.py
+	$(BIN)/python infra/generate_docs.py --check
+
+bench: .venv/dev infra/.packages  ## measure against the shell pipeline; writes bench/results.json
+	$(BIN)/python bench/run.py
+	$(BIN)/python infra/generate_docs.py
+
+soak: .venv/dev  ## the long runs of which `make test` has a sample
+	GLA_SOAK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m soak --timeout 3600
+
+docs: .venv/dev  ## write the generated documents anew
+	$(BIN)/python infra/generate_docs.py
+
+lock: .venv/dev  ## resolve the dependencies anew
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		pyproject.toml --extra build -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		pyproject.toml --extra build --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean:  ## remove the environment and what a local run wrote
+	rm -rf .venv .gla .cache tests/npm/node_modules
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
+	$(PYTHON) -m venv .venv || { echo "python3 -m venv failed: install Debian's python3-venv"; rm -rf .venv; exit 1; }
+
+.venv/runtime: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "installing the locked Python packages (two minutes at most) ..."
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@echo "installing the locked Python packages, with those of the tests (a few minutes) ..."
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ .venv/runtime
+
+infra/.packages: infra/install-test-packages.sh
+	bash infra/install-test-packages.sh
+	@touch $@
+
+tests/npm/node_modules/.done: tests/npm/package-lock.json infra/.packages
+	@if command -v npm >/dev/null; then cd tests/npm && npm ci --no-audit --no-fund --loglevel=error; \
+	else echo "npm is absent: tests against age-encryption are skipped"; mkdir -p tests/npm/node_modules; fi
+	@touch $@

@@ -1,0 +1,62 @@
+"""`gla ops`: put the flows into Prefect, and keep everything running on one machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from apps.cli.local_stack import POOL, LocalStack
+from core.errors import DestinationUnreachable
+from core.settings import Settings
+
+PREFECT_FILE = Path(__file__).resolve().parents[2] / "infra" / "prefect.yaml"
+_DEFAULT_UI_PORT = 4200
+
+
+@click.group()
+def ops() -> None:
+    """Prefect: deploy, and keep everything running."""
+
+
+@ops.command()
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False, exists=True), default=PREFECT_FILE)
+def deploy(file: Path) -> None:
+    """Apply infra/prefect.yaml to the server of PREFECT_API_URL. Doing it again changes nothing."""
+    _ensure_pool()
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - our own interpreter
+        raise DestinationUnreachable("the deployments were not applied: check PREFECT_API_URL and the output above")
+
+
+@ops.command()
+@click.pass_obj
+def up(settings: Settings) -> None:
+    """Keep a Prefect server, a worker and the drop zone running until Ctrl-C, and say where they are."""
+    with LocalStack(settings, PREFECT_FILE, _DEFAULT_UI_PORT) as stack:
+        click.echo("starting the Prefect server ...")
+        stack.begin_server()
+        stack.wait_for_server()
+        stack.deploy()
+        stack.start_worker()
+        stack.start_dropzone()
+        click.echo(f"Prefect UI   {stack.ui_url}   (deployment 'deliver' has the form for reruns)")
+        click.echo(f"drop zone    sftp -P {stack.dropzone_port} RECIPIENT@{settings.dropzone.host}")
+        click.echo(f"everything   {settings.home.resolve()}   (logs in logs/)")
+        click.echo("Ctrl-C stops all of it.")
+        threading.Event().wait()
+
+
+def _ensure_pool() -> None:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415 - Prefect costs seconds; only deploy needs it
+    from prefect.client.schemas.actions import WorkPoolCreate  # noqa: PLC0415
+    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
+
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_work_pool(POOL)
+        except ObjectNotFound:
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
