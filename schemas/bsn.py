@@ -34,6 +34,23 @@ def is_bsn(text: pl.Expr) -> pl.Expr:
 
 def passes_eleven_test(number: pl.Expr) -> pl.Expr:
     """The 11-proef over a UInt32 expression below 10^9; null stays null, and 0 passes."""
+    return _weighted_sum(number).is_in([0, 11])
+
+
+def complete(prefixes: pl.Series) -> pl.Series:
+    """The valid nine-digit numbers that begin with the given eight digits (UInt32); one prefix in eleven has none."""
+    tenfold = pl.col("prefix") * 10
+    last = _weighted_sum(tenfold) % 11  # the last digit has weight -1, so it must equal the sum of the others
+    return (
+        prefixes.to_frame("prefix")
+        .lazy()
+        .filter(last < 10)
+        .select(tenfold + last.cast(pl.UInt32))
+        .collect()
+        .to_series()
+    )
+
+
+def _weighted_sum(number: pl.Expr) -> pl.Expr:
     base = 10**_LOW_DIGITS
-    total = pl.lit(_HIGH).gather(number // base) + pl.lit(_LOW).gather(number % base)
-    return total.is_in([0, 11])
+    return pl.lit(_HIGH).gather(number // base) + pl.lit(_LOW).gather(number % base)

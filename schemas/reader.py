@@ -104,7 +104,8 @@ class _Builder:
         return self._root
 
     def _refuse(self, reason: str, event: yaml.Event) -> UnusableInput:
-        return UnusableInput(f"{self._what} {reason} (line {event.start_mark.line + 1})")
+        mark: Any = event.start_mark
+        return UnusableInput(f"{self._what} {reason} (line {mark.line + 1})")
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self._anchors:

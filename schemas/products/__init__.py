@@ -1,0 +1,22 @@
+"""The data products that we ship: one ODCS contract each, as package data. Their names are the file names."""
+
+from __future__ import annotations
+
+import importlib.resources
+
+from core.errors import UnusableInput
+
+_SUFFIX = ".odcs.yaml"
+
+
+def product_names() -> list[str]:
+    """The names of the shipped products, sorted."""
+    files = importlib.resources.files(__name__).iterdir()
+    return sorted(file.name.removesuffix(_SUFFIX) for file in files if file.name.endswith(_SUFFIX))
+
+
+def product_contract(name: str) -> bytes:
+    """The contract of one product as YAML; `UnusableInput` if there is none of that name."""
+    if name not in product_names():
+        raise UnusableInput(f"there is no data product of that name: choose from {', '.join(product_names())}")
+    return importlib.resources.files(__name__).joinpath(name + _SUFFIX).read_bytes()
