@@ -1,6 +1,7 @@
-"""Calls that run on worker threads while their results come back in order, with a bounded number under way.
+"""Calls that run on one other thread while their results come back in order, with a bounded number under way.
 
 Encryption leaves Python's lock free, so that a file is sealed on one core while it is read and written on another.
+More threads were measured and are slower: reading and writing cost more than the encryption.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_WORKERS = 2
 UNDER_WAY = 4  # calls; each holds one batch, so this bounds the memory
 
 
@@ -19,7 +19,7 @@ class Pipeline(Generic[T]):
     """For one thread's use. `stop` must be called at the end; results that were not taken are lost then."""
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="envelope")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="envelope")
         self._pending: deque[Future[T]] = deque()
 
     @property

@@ -1,4 +1,4 @@
-"""A new file that appears whole or not at all: written beside its place, synced, then renamed."""
+"""A new file that appears whole or not at all: written beside its place, synced, then put there."""
 
 from __future__ import annotations
 
@@ -11,22 +11,33 @@ from pathlib import Path
 
 
 @contextmanager
-def new_file(path: Path, *, mode: int) -> Iterator[FileIO]:
-    """A raw file to write; it takes the place of `path` only if the block ends without an exception.
+def new_file(path: Path, *, mode: int, replace: bool = True) -> Iterator[FileIO]:
+    """A raw file to write; it becomes `path` only if the block ends without an exception.
 
-    A `path` that exists and is no regular file (a pipe, a device) is written as it is, since it cannot be replaced.
+    Without `replace`, FileExistsError if there is a `path` by then. With it, a `path` that exists and is no regular
+    file (a pipe, a device) is written as it is, since its place cannot be taken.
     """
     path = path.resolve()  # a link keeps pointing where it did
-    if path.exists() and not path.is_file():
+    if replace and path.exists() and not path.is_file():
         with path.open("wb", buffering=0) as file:
             yield file
         return
     draft = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
-        with FileIO(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        with FileIO(_created(draft, path, mode), "wb") as file:
             yield file
             os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
+        if replace:
+            draft.replace(path)
+        else:
+            os.link(draft, path)
+    finally:
         draft.unlink(missing_ok=True)
+
+
+def _created(draft: Path, path: Path, mode: int) -> int:
+    try:
+        return os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    except OSError as error:
+        error.filename = str(path)  # the name that the caller knows
         raise

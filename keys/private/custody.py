@@ -6,13 +6,12 @@ is a deliberate act that keeps the old public key known.
 
 from __future__ import annotations
 
-import os
-import secrets
 import stat
 from enum import StrEnum
 from pathlib import Path
 
 from core.errors import KeyUnusable
+from keys.envelope.whole_file import new_file
 from keys.private.signing import Signer, load_signer
 from keys.sshsig import SshPublicKey
 
@@ -44,18 +43,13 @@ class Custody:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check_directory()
         signer = Signer.generate()
-        draft = self._directory / f".{secrets.token_hex(8)}.partial"
         try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
+            with new_file(self.path(role), mode=0o600, replace=False) as file:
                 file.write(signer.private_file())
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, self.path(role))  # unlike a rename, never replaces a key
-            taken = False
         except FileExistsError:
             taken = True
-        finally:
-            draft.unlink(missing_ok=True)
+        else:
+            taken = False
         if taken:
             raise KeyUnusable(f"there is a key for {role} already, and it is not replaced")
         return signer.public_key
