@@ -85,7 +85,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One snapshot, read-only on PostgreSQL; a reader never waits for the writer."""
+    """One snapshot in which nothing can be written; a reader never waits for the writer."""
     with _translated(), engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             connection = connection.execution_options(  # noqa: PLW2901 - the option returns the same connection
@@ -130,6 +130,7 @@ def _open_sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         wants_to_write = connection.get_execution_options().get("gla_write", False)
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if wants_to_write else 'ON'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if wants_to_write else "BEGIN")
 
     return engine

@@ -16,6 +16,7 @@ from ledger.states import State
 from ledger.tables import deliveries
 
 ROW_DIGEST = "row"  # in the detail of an event: `history_digest` of the delivery after it
+_BATCH = 1_000  # deliveries per fetch: bounded memory however many there are
 _NOT_HISTORY = ("worker", "lease_until", "token", "updated_at")  # change without an event
 
 
@@ -135,9 +136,12 @@ def editions(connection: Connection, agreement_id: str, period: Period) -> list[
 
 
 def all_by_id(connection: Connection) -> Iterator[Delivery]:
-    statement = select(deliveries).order_by(deliveries.c.id)
-    for row in connection.execution_options(yield_per=1_000).execute(statement):
-        yield _delivery(row)
+    """Every delivery. Fetched in batches by key, so that a reader may stop anywhere."""
+    statement = select(deliveries).order_by(deliveries.c.id).limit(_BATCH)
+    rows = connection.execute(statement).all()
+    while rows:
+        yield from map(_delivery, rows)
+        rows = connection.execute(statement.where(deliveries.c.id > rows[-1].id)).all()
 
 
 def create(connection: Connection, delivery: Delivery) -> None:

