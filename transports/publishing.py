@@ -5,8 +5,8 @@
 3. They are read back from the far side and compared: size and SHA-256.
 4. One rename makes the folder appear.
 
-A failure leaves at most the staging folder, which no recipient sees; the next attempt with the same token removes it.
-Two attempts at once are excluded by the ledger's lease, not here.
+A failure leaves at most a staging folder, which no recipient sees; the next attempt at the same delivery removes it.
+That attempt holds the ledger's lease: a worker that lost its lease loses its staging folder too, and cannot publish.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from transports.base import BLOCK_BYTES, STAGING_PREFIX, Receipt, Transport, ope
 def publish(transport: Transport, files: Mapping[str, Path], directory: str, token: str) -> tuple[Receipt, ...]:
     """Publish `files` (name to local path) as the folder `directory`; receipts in the order of `files`, by file name.
 
-    `token` names the staging folder: the same for every attempt at the same delivery. Raises `ReadBackMismatch` when
+    `token` (letters and digits) tells this attempt from others at the same delivery. Raises `ReadBackMismatch` when
     what stands at the destination is not what was sent, and whatever the transport raises.
     """
     if not files:
@@ -32,8 +32,7 @@ def publish(transport: Transport, files: Mapping[str, Path], directory: str, tok
     names = {checked_name(name, "a file name"): path for name, path in files.items()}
     if transport.stat(directory) is not None:
         return _already_there(transport, names, directory)
-    parent = PurePosixPath(directory).parent
-    staging = str(parent / (STAGING_PREFIX + checked_name(token, "a staging token")))
+    staging = _make_staging(transport, PurePosixPath(directory), token)
     try:
         receipts = _stage(transport, names, staging)
         transport.rename(staging, directory)
@@ -45,9 +44,21 @@ def publish(transport: Transport, files: Mapping[str, Path], directory: str, tok
     return receipts
 
 
-def _stage(transport: Transport, files: Mapping[str, Path], staging: str) -> tuple[Receipt, ...]:
-    transport.delete(staging)
+def _make_staging(transport: Transport, directory: PurePosixPath, token: str) -> str:
+    if len(directory.parts) < 2 or not (token.isascii() and token.isalnum()):
+        raise UnusableInput("a delivery needs a folder above it, and a token of letters and digits")
+    parent = str(directory.parent)
+    ours = f"{STAGING_PREFIX}{directory.name}"
+    transport.make_directory(parent)
+    for name in transport.list(parent):
+        if name.rpartition("-")[0] == ours:  # `edition-1` must not touch what belongs to `edition-1-b`
+            transport.delete(f"{parent}/{name}")
+    staging = f"{parent}/{ours}-{token}"
     transport.make_directory(staging)
+    return staging
+
+
+def _stage(transport: Transport, files: Mapping[str, Path], staging: str) -> tuple[Receipt, ...]:
     receipts = tuple(
         Receipt(name, sent.size, sent.sha256)
         for name, path in files.items()
