@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from core.period import Period
+from schemas.compiler import CompiledTable
 from schemas.filters import Filter
+from schemas.logical_types import text_format
 
 Unreadable = Callable[[str, int], None]  # told which column has how many values that are not of its type
 
@@ -36,3 +38,16 @@ class ExtractionPlan:
     def source_filter(self) -> Filter:
         """The filter over the source's own names: a delivered name stands for the column it is delivered from."""
         return self.filter.renamed({column.name: column.source_name for column in self.columns})
+
+
+def planned_columns(compiled: CompiledTable, delivered: Container[str] = ()) -> tuple[PlannedColumn, ...]:
+    """Every column of the contract. One in `delivered` is read by its delivered name, as from a finished file."""
+    return tuple(
+        PlannedColumn(
+            source_name=column.name if column.name in delivered else column.source_name,
+            name=column.name,
+            dtype=compiled.dtypes[column.name],
+            text_format=text_format(column),
+        )
+        for column in compiled.table.columns
+    )

@@ -25,6 +25,7 @@ MONTHS = 12
 RELATIONS_PER_PERSON = 3  # at most
 EMPLOYERS = 2_000
 _CHUNK = 100_000  # relations made at once: 1.2 million rows, about 100 MB
+_ROW_GROUP = 250_000  # a reader holds several groups at once: smaller ones keep its memory low
 _SMALL, _LARGE = 99_990_000, 90_000_000  # first eight digits of the smallest number in each range
 _JOBS = ["15", "11", "13", "31", "33", "39", "40", "43"]  # code soort IKV: three kinds of wages, then benefits
 _JOB_SHARES = [0.72, 0.05, 0.02, 0.04, 0.05, 0.03, 0.03, 0.06]
@@ -64,8 +65,16 @@ def generate_inkomstenverhoudingen(path: Path, rows: int, seed: int) -> None:
 
     beside = path.with_name(f".{path.name}.part")
     frame = register_io_source(chunks, schema=_SCHEMA, is_pure=True)
-    frame.sink_parquet(beside, compression="zstd", compression_level=1, row_group_size=1_000_000, maintain_order=True)
-    beside.replace(path)
+    try:
+        frame.sink_parquet(
+            beside, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP, maintain_order=True
+        )
+        beside.replace(path)
+    except (OSError, pl.exceptions.PolarsError):
+        beside.unlink(missing_ok=True)
+    else:
+        return
+    raise UnusableInput("the file cannot be written: is there such a folder, and room in it?")
 
 
 @dataclass(frozen=True)

@@ -12,23 +12,16 @@ from flows.sources.files import FileSource
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from schemas.agreement import Agreement
 from schemas.compiler import CompiledTable
-from schemas.logical_types import strptime_format
-from schemas.table import Column
+from schemas.logical_types import text_format
 
 
 def plan(agreement: Agreement, compiled: CompiledTable, period: Period) -> ExtractionPlan:
     """What will be read, decided by the agreement and the period alone."""
     columns = tuple(
-        PlannedColumn(column.source_name, column.name, compiled.dtypes[column.name], _text_format(column))
+        PlannedColumn(column.source_name, column.name, compiled.dtypes[column.name], text_format(column))
         for column in agreement.contract.table.columns
     )
     return ExtractionPlan(columns, agreement.filter, period)
-
-
-def _text_format(column: Column) -> str | None:
-    """How a source that holds text writes this column's dates; None means ISO 8601."""
-    timed = column.logical_type in ("date", "timestamp", "time")
-    return strptime_format(column) if timed and "format" in column.options else None
 
 
 def plan_digest(agreement: Agreement, extraction: ExtractionPlan) -> str:

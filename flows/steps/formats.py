@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import Protocol, Self
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from flows.steps.staging import DigestingWriter, as_file
 from schemas.agreement import FileFormat
 
 ZSTD_LEVEL = 1  # level 3 costs a third more time for 5 % fewer bytes on our product
@@ -30,7 +31,7 @@ class RowWriter(Protocol):
 class ParquetRows:
     """One row group per batch, in the types of the source; without any batch a file with the agreed columns."""
 
-    def __init__(self, target: IO[bytes], empty: pl.DataFrame) -> None:
+    def __init__(self, target: DigestingWriter, empty: pl.DataFrame) -> None:
         self._target = target
         self._empty = empty
         self._writer: pq.ParquetWriter | None = None
@@ -39,7 +40,7 @@ class ParquetRows:
         table = frame.to_arrow()
         if self._writer is None:
             self._writer = pq.ParquetWriter(
-                pa.PythonFile(self._target, mode="w"),
+                pa.PythonFile(as_file(self._target), mode="w"),
                 table.schema,
                 compression="zstd",
                 compression_level=ZSTD_LEVEL,
@@ -50,18 +51,19 @@ class ParquetRows:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if kind is None:
-            if self._writer is None:
-                self.write(self._empty)
-            if self._writer is not None:
-                self._writer.close()
+        if kind is not None:
+            self._target.abandon()
+        elif self._writer is None:
+            self.write(self._empty)
+        if self._writer is not None:
+            self._writer.close()
 
 
 class CsvRows:
     """A header line, then one line per row; nulls are empty, text is quoted where it must be."""
 
-    def __init__(self, target: IO[bytes], empty: pl.DataFrame) -> None:
-        self._stream = zstandard.ZstdCompressor(level=ZSTD_LEVEL).stream_writer(target, closefd=False)
+    def __init__(self, target: DigestingWriter, empty: pl.DataFrame) -> None:
+        self._stream = zstandard.ZstdCompressor(level=ZSTD_LEVEL).stream_writer(as_file(target), closefd=False)
         empty.write_csv(self._stream, include_header=True, line_terminator="\r\n")
 
     def write(self, frame: pl.DataFrame) -> None:
@@ -75,6 +77,6 @@ class CsvRows:
             self._stream.flush(zstandard.FLUSH_FRAME)
 
 
-def row_writer(file_format: FileFormat, target: IO[bytes], empty: pl.DataFrame) -> RowWriter:
+def row_writer(file_format: FileFormat, target: DigestingWriter, empty: pl.DataFrame) -> RowWriter:
     """The writer of an agreed format; `empty` is a frame without rows that has the agreed columns and types."""
     return ParquetRows(target, empty) if file_format == "parquet" else CsvRows(target, empty)

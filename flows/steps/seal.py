@@ -154,7 +154,7 @@ def _seal_rows(
     with staged_file(folder, f"{name}.age") as target:
         with Sealer(as_file(target), recipients) as sealer:
             plain = DigestingWriter(sealer)
-            with row_writer(agreement.file_format, as_file(plain), empty) as writer:
+            with row_writer(agreement.file_format, plain, empty) as writer:
                 for frame in consume_in_thread(frames, writer.write):
                     rows += frame.height
                     for column in sums:

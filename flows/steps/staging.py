@@ -62,12 +62,19 @@ class DigestingWriter:
     def __init__(self, target: Any, chunk_size: int | None = None) -> None:
         self._target = target
         self.digests = Digests(chunk_size)
+        self._abandoned = False
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
+        if self._abandoned:
+            return len(view)
         self.digests.update(view)
         self._target.write(view)
         return len(view)
+
+    def abandon(self) -> None:
+        """Let nothing more through: pyarrow writes a footer even when it is closed after a failure."""
+        self._abandoned = True
 
     def tell(self) -> int:
         return self.digests.size

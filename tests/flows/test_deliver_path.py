@@ -1,0 +1,117 @@
+"""The six steps in one process, with real keys, files and database."""
+
+from __future__ import annotations
+
+import json
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from apps.cli import receiving
+from core.errors import DeliveryStateError, UnusableInput
+from flows.steps import path
+from flows.steps.order import Mode
+
+
+def open_it(world, edition=1, period=None):
+    folder = world.published(edition) if period is None else world.published(edition, period)
+    document = world.home / "agreements" / "GLA-2026-0007.json"
+    signature = document.with_name(document.name + ".sig")
+    signature.write_text(world.signer.sign(document.read_bytes(), "gla-agreement"))
+    trust = receiving.trust_from_agreement(document, folder)
+    manifest = receiving.verified_manifest(folder, trust)
+    receiving.check_files(folder, manifest, lambda *_: None)
+    out = world.home.parent / f"opened-{edition}"
+    pakbon = receiving.open_files(folder, manifest, [world.identity], out, lambda *_: None)
+    return manifest, pakbon, out
+
+
+def agreed_rows(world):
+    rows = pl.read_parquet(world.source).select("id", "day", "amount", "note")
+    return rows.filter(pl.col("day").is_between(pl.date(2026, 3, 1), pl.date(2026, 3, 31)))
+
+
+@pytest.mark.parametrize("kind", ["hybrid", "x25519"])
+def test_exactly_the_agreed_rows_and_columns_arrive(make_world, kind):
+    world = make_world(kind=kind)
+    world.conclude()
+    outcome = path.run(world.services, world.order())
+    _, pakbon, out = open_it(world)
+    assert_frame_equal(pl.read_parquet(out / "people.parquet"), agreed_rows(world))
+    assert (outcome.rows, outcome.edition, outcome.done_before) == (310, 1, False)
+    assert pakbon.rows == 310
+
+
+def test_csv_arrives_with_the_same_values_and_the_agreed_sums(world):
+    world.conclude(world.document(format="csv.zst", sums=["amount"]))
+    path.run(world.services, world.order())
+    _, pakbon, out = open_it(world)
+    expected = agreed_rows(world)
+    found = pl.read_csv(out / "people.csv.zst", schema=expected.schema)
+    assert_frame_equal(found, expected)
+    assert pakbon.sums == {"amount": str(expected["amount"].sum())}
+
+
+def test_a_second_trigger_of_a_finished_delivery_is_a_no_op_that_says_so(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    before = {file: (world.published() / file).read_bytes() for file in ("manifest.json", "people.parquet.age")}
+    again = path.run(world.services, world.order())
+    assert again.done_before
+    assert before == {file: (world.published() / file).read_bytes() for file in before}
+
+
+def test_redeliver_brings_back_the_same_bytes(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    before = {item.name: item.read_bytes() for item in world.published().iterdir()}
+    for item in world.published().iterdir():
+        item.unlink()
+    world.published().rmdir()
+    path.run(world.services, world.order(Mode.REDELIVER, "lost at the recipient's side"))
+    assert {item.name: item.read_bytes() for item in world.published().iterdir()} == before
+
+
+def test_correct_makes_the_next_edition_and_supersedes_the_one_before(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    pl.read_parquet(world.source).with_columns(pl.col("amount") + 1).write_parquet(world.source)
+    outcome = path.run(world.services, world.order(Mode.CORRECT, "amounts were one cent short"))
+    manifest, _, out = open_it(world, edition=2)
+    assert outcome.edition == 2
+    assert manifest.supersedes == 1
+    assert_frame_equal(pl.read_parquet(out / "people.parquet"), agreed_rows(world))
+    first = world.services.ledger.get("GLA-2026-0007", world.order().period, 1)
+    assert first.state == "superseded"
+
+
+def test_correct_of_a_delivery_that_never_happened_is_refused(world):
+    world.conclude()
+    with pytest.raises(DeliveryStateError, match="resume"):
+        path.run(world.services, world.order(Mode.CORRECT, "too early"))
+
+
+@pytest.mark.parametrize("mode", [Mode.REDELIVER, Mode.CORRECT])
+def test_a_rerun_without_a_reason_is_refused(world, mode):
+    with pytest.raises(UnusableInput, match="reason"):
+        world.order(mode)
+
+
+def test_the_manifest_says_nothing_about_the_people_in_the_delivery(world):
+    world.conclude(world.document(sums=["amount"]))
+    path.run(world.services, world.order())
+    manifest = json.loads((world.published() / "manifest.json").read_bytes())
+    assert "rows" not in json.dumps(manifest)
+    assert set(manifest["files"][0]) == {"filename", "size", "checksum", "contentType", "chunkSize", "chunks"}
+
+
+def test_an_empty_period_is_delivered_with_its_columns_where_the_agreement_says_so(world):
+    world.conclude(world.document(empty="deliver"))
+    from core.period import Period
+
+    nothing = Period.parse("2031-01")
+    outcome = path.run(world.services, world.order(period=nothing))
+    _, _, out = open_it(world, period=nothing)
+    assert outcome.rows == 0
+    assert pl.read_parquet(out / "people.parquet").columns == ["id", "day", "amount", "note"]
