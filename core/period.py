@@ -58,12 +58,17 @@ class Period:
         return self.end_exclusive - timedelta(days=1)
 
     def __str__(self) -> str:
-        start, end = self.start, self.end_exclusive
-        candidates = [f"{start:%Y}", f"{start:%Y}-Q{(start.month + 2) // 3}", f"{start:%Y-%m}", f"{start:%Y-%m-%d}"]
-        for name in candidates:
-            if self._simple(name) == self:
+        day = self.start.isoformat()  # strftime would write the year 999 as three digits
+        for name in (day[:4], f"{day[:4]}-Q{(self.start.month + 2) // 3}", day[:7], day):
+            if self._is(name):
                 return name
-        return f"{start:%Y-%m-%d}--{end - timedelta(days=1):%Y-%m-%d}"
+        return f"{day}--{self.last_day.isoformat()}"
+
+    def _is(self, name: str) -> bool:
+        try:
+            return self._simple(name) == self
+        except (ValueError, OverflowError):  # the year 9999 has no end
+            return False
 
 
 def _month_after(year: int, month: int) -> date:
