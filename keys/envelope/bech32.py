@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _VALUES = {symbol: value for value, symbol in enumerate(_ALPHABET)}
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _CHECKSUM_LENGTH = 6  # symbols
+_PREFIX = re.compile(r"[!-~]+")
 
 
 def encode(prefix: str, data: bytes) -> str:
@@ -29,7 +31,7 @@ def decode(text: str) -> tuple[str, bytes]:
     if not text.isascii() or (text != text.lower() and text != text.upper()):
         raise ValueError("mixed case or a strange character")
     prefix, separator, symbols = text.rpartition("1")
-    if not separator or not prefix or len(symbols) < _CHECKSUM_LENGTH or not prefix.isprintable():
+    if not separator or not prefix or len(symbols) < _CHECKSUM_LENGTH or not _PREFIX.fullmatch(prefix):
         raise ValueError("no prefix or too short")
     values = [_VALUES.get(symbol, -1) for symbol in symbols.lower()]
     if -1 in values:

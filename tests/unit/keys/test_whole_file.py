@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from keys.envelope.whole_file import new_file
+
+
+def test_a_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with new_file(path, mode=0o600) as file:
+        file.write(b"half")
+        assert not path.exists()
+    assert path.read_bytes() == b"half"
+
+
+def interrupted(path: Path) -> None:
+    with new_file(path, mode=0o600) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_keeps_pointing_where_it_did(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with new_file(tmp_path / "link", mode=0o600) as file:
+        file.write(b"content")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    with new_file(pipe, mode=0o600) as file:
+        file.write(b"content")
+    reader.join()
+    assert got == [b"content"]
+    assert pipe.is_fifo()
+
+
+def test_a_missing_folder_is_named_by_the_path_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "absent" / "file"
+    with pytest.raises(FileNotFoundError) as refusal, new_file(path, mode=0o600):
+        pass
+    assert refusal.value.filename == str(path)
+
+
+def test_without_replace_the_first_one_stays(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    with pytest.raises(FileExistsError), new_file(path, mode=0o600, replace=False) as file:
+        file.write(b"second")
+    assert path.read_bytes() == b"first"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
