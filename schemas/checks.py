@@ -29,7 +29,7 @@ Condition = Callable[[pl.Expr], pl.Expr]
 _RULES: dict[str, Condition] = {"bsn": is_bsn}
 _FORMATS = {  # string formats that are a pattern; WHATWG's for e-mail, RFC 9562, RFC 1123, RFC 4648
     "uuid": r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
-    "ipv4": r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(\.|$)){4}$",
+    "ipv4": r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])$",
     "hostname": r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
     "email": r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
     r"(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
@@ -121,7 +121,7 @@ def _integer_bound(name: str, bound: float | Fraction, dtype: pl.DataType) -> Co
 
 
 def _range(dtype: pl.DataType) -> tuple[int, int]:
-    bits = next(bits for bits in (8, 16, 32, 64, 128) if str(dtype).endswith(str(bits)))
+    bits = next(bits for bits in (8, 16, 32, 64) if str(dtype).endswith(str(bits)))
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dtype.is_signed_integer() else (0, 2**bits - 1)
 
 

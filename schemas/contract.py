@@ -62,14 +62,20 @@ def load_contract(data: bytes, table: str | None = None) -> Contract:
 def _check_odcs(document: Mapping[str, Any]) -> None:
     error = next(_odcs_schema().iter_errors(document), None)
     if error is not None:
-        sentence = f"the contract does not obey ODCS 3.2.0 at {_json_path(error)} ({error.validator})"
-        raise UnusableInput(sentence)
+        raise UnusableInput(f"the contract does not obey ODCS 3.2.0 at {_json_path(error)} ({_reason(error)})")
 
 
 @functools.cache
 def _odcs_schema() -> Draft201909Validator:
     text = importlib.resources.files("open_data_contract_standard").joinpath("schema.json").read_text("utf-8")
     return Draft201909Validator(json.loads(text))
+
+
+def _reason(error: ValidationError) -> str:
+    """The rule that is broken. Without a logicalType the schema asks for a `map`, which would mislead."""
+    untyped = isinstance(error.instance, dict) and "logicalType" not in error.instance
+    in_columns = len(error.absolute_path) > 1 and error.absolute_path[-2] == "properties"
+    return "no logicalType" if error.validator == "required" and untyped and in_columns else str(error.validator)
 
 
 def _json_path(error: ValidationError) -> str:

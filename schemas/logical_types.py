@@ -36,6 +36,7 @@ _ISO: dict[str, Callable[[str], Any]] = {
     "timestamp": datetime.fromisoformat,
 }
 INTEGER_FORMATS = {f"{sign}{bits}": (sign, bits) for sign in "iu" for bits in (8, 16, 32, 64, 128)}
+_INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)  # as pandera knows them
 _CANONICAL: dict[str, pl.DataType] = {
     "string": pl.String(),
     "date": pl.Date(),
@@ -55,8 +56,7 @@ def check_options(column: Column) -> None:
     unknown = [key for key in column.options if key not in _OPTIONS[column.logical_type]]
     if unknown:
         raise UnusableInput(f"column {column.name} has a logicalTypeOption that {column.logical_type} does not have")
-    if "format" in column.options and column.logical_type in ("date", "timestamp", "time"):
-        strptime_format(column)
+    text_format(column)
     if column.logical_type == "timestamp":
         default_timezone(column)
     if column.logical_type == "time" and column.options.get("timezone"):
@@ -68,11 +68,7 @@ def canonical_dtype(column: Column) -> pl.DataType:
     if column.logical_type == "timestamp":
         return pl.Datetime("us", default_timezone(column) if column.options.get("timezone") else None)
     if column.logical_type == "integer":
-        sign, bits = INTEGER_FORMATS[column.options.get("format", "i64")]
-        wide: dict[tuple[str, int], pl.DataType] = {("u", 64): pl.UInt64(), ("i", 128): pl.Int128()}
-        if (sign, bits) == ("u", 128):
-            raise UnusableInput(f"column {column.name} has format u128, which is not supported")
-        return wide.get((sign, bits), pl.Int64())
+        return pl.UInt64() if column.options.get("format") in ("u64", "u128") else pl.Int64()
     if column.logical_type == "number" and column.options.get("format") == "f32":
         return pl.Float32()
     return _CANONICAL[column.logical_type]
@@ -82,9 +78,11 @@ def accepts(column: Column, dtype: pl.DataType) -> bool:
     """Whether a stored type belongs to the family of the column's logical type."""
     match column.logical_type:
         case "integer":
-            return dtype.is_integer()
+            return dtype in _INTEGERS
         case "number":
-            return dtype == pl.Float32 if column.options.get("format") == "f32" else dtype.is_numeric()
+            if column.options.get("format") == "f32":
+                return dtype == pl.Float32
+            return dtype in _INTEGERS or dtype in (pl.Float32, pl.Float64) or isinstance(dtype, pl.Decimal)
         case "timestamp":
             zone = column.options.get("timezone")
             return isinstance(dtype, pl.Datetime) and zone in (None, dtype.time_zone is not None)
@@ -102,8 +100,13 @@ def default_timezone(column: Column) -> str:
     raise UnusableInput(f"column {column.name} has an unknown defaultTimezone")
 
 
-def strptime_format(column: Column) -> str:
-    """The column's JDK `format` as chrono format, for the letters with one clear meaning; others are refused."""
+def text_format(column: Column) -> str | None:
+    """How dates and times are written as text: the JDK `format` in chrono's letters; None is ISO 8601.
+
+    Only letters with one clear meaning are understood; other formats are refused.
+    """
+    if "format" not in column.options or column.logical_type not in ("date", "timestamp", "time"):
+        return None
     text, out = column.options["format"], ""
     while text:
         token = next((each for each in _JDK if text.startswith(each)), None)
@@ -138,7 +141,7 @@ def _read_formatted(column: Column, text: str) -> Any:
     series = pl.Series([text])
     dtype: Any = {"date": pl.Date, "time": pl.Time, "timestamp": pl.Datetime("us")}[column.logical_type]
     try:
-        value = series.str.strptime(dtype, strptime_format(column), strict=False).item()
+        value = series.str.strptime(dtype, text_format(column), strict=False).item()
         if value is not None:
             return _checked_moment(column, value)
     except pl.exceptions.PolarsError:

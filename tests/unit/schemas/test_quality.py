@@ -1,0 +1,130 @@
+"""ODCS library quality rules: metrics, operators, units, severities; the rest is refused."""
+
+import polars as pl
+import pytest
+
+from core.errors import UnusableInput
+from schemas.compiler import compile_table
+from schemas.table import Column, Table
+from schemas.validation import Validator
+
+
+def verdict(values, *rules, table_rules=(), logical_type="string"):
+    column = Column("a", "a", logical_type, quality=rules)
+    judge = Validator(compile_table(Table("t", (column,), quality=tuple(table_rules))))
+    half = len(values) // 2
+    for part in (values[:half], values[half:]):
+        judge.check(pl.DataFrame({"a": pl.Series(part, dtype=pl.String)}))
+    return judge.finish()
+
+
+def failed(*args, **kwargs):
+    return {(each.column, each.rule): each.count for each in verdict(*args, **kwargs).failures}
+
+
+VALUES = ["a", "b", "b", "b", "", None, "n/a", None, "c", "c"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "count"),
+    [
+        ({"metric": "nullValues"}, 2),
+        ({"metric": "missingValues", "arguments": {"missingValues": [None, "", "n/a"]}}, 4),
+        ({"metric": "invalidValues", "arguments": {"validValues": ["a", "b", None]}}, 4),
+        ({"metric": "invalidValues", "arguments": {"pattern": "^[a-c]$"}}, 2),
+        ({"metric": "invalidValues", "arguments": {"pattern": "^[a-c]$", "validValues": ["a", "", "c"]}}, 5),
+        ({"metric": "duplicateValues"}, 3),
+    ],
+)
+def test_metric_counts_over_the_whole_stream(rule, count):
+    assert failed(VALUES, rule | {"mustBe": count}) == {}
+    assert failed(VALUES, rule | {"mustNotBe": count}) == {("a", rule["metric"]): count}
+
+
+@pytest.mark.parametrize(
+    ("operator", "good", "bad"),
+    [
+        ("mustBe", 2, 3),
+        ("mustNotBe", 3, 2),
+        ("mustBeGreaterThan", 1, 2),
+        ("mustBeGreaterOrEqualTo", 2, 3),
+        ("mustBeLessThan", 3, 2),
+        ("mustBeLessOrEqualTo", 2, 1),
+        ("mustBeBetween", [1, 2], [3, 4]),
+        ("mustNotBeBetween", [3, 4], [1, 2]),
+    ],
+)
+def test_every_operator(operator, good, bad):
+    assert failed(VALUES, {"metric": "nullValues", operator: good}) == {}
+    assert failed(VALUES, {"metric": "nullValues", operator: bad}) == {("a", "nullValues"): 2}
+
+
+def test_unit_percent_is_of_all_rows():
+    rule = {"metric": "nullValues", "unit": "percent"}
+    assert failed(VALUES, rule | {"mustBeLessOrEqualTo": 20}) == {}
+    assert failed(VALUES, rule | {"mustBeLessThan": 20}) == {("a", "nullValues"): 2}
+    assert failed([], rule | {"mustBeLessThan": 1}) == {}
+
+
+def test_row_count_and_duplicates_of_the_table():
+    rules = [{"metric": "rowCount", "mustBeBetween": [11, 20]}]
+    assert failed(VALUES, table_rules=rules) == {("*", "rowCount"): 10}
+    rules = [{"metric": "duplicateValues", "arguments": {"properties": ["a"]}, "mustBe": 0}]
+    assert failed(VALUES, table_rules=rules) == {("a", "duplicateValues"): 3}
+
+
+def test_a_warning_does_not_make_a_delivery_invalid():
+    for severity in ("warning", "info"):
+        judged = verdict(VALUES, {"metric": "nullValues", "mustBe": 0, "severity": severity})
+        assert judged.valid
+        assert [(each.rule, each.count) for each in judged.warnings] == [("nullValues", 2)]
+        assert judged.as_json() == {"valid": True, "rows": 10, "failures": []}
+
+
+def test_text_rules_are_prose():
+    assert failed(VALUES, {"type": "text", "description": "verified by the system"}) == {}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "sql", "query": "select 1", "mustBe": 0},
+        {"type": "custom", "engine": "soda", "implementation": "x"},
+        {"type": "library", "description": "nothing"},
+        {"metric": "nullValues"},
+        {"metric": "nullValues", "mustBe": "0"},
+        {"metric": "nullValues", "mustBe": True},
+        {"metric": "nullValues", "mustBe": 0, "severity": "whatever"},
+        {"metric": "nullValues", "mustBe": 0, "unit": "bananas"},
+        {"metric": "nullValues", "mustBe": 0, "arguments": {"x": 1}},
+        {"metric": "rowCount", "mustBe": 0},
+        {"metric": "missingValues", "mustBe": 0},
+        {"metric": "missingValues", "mustBe": 0, "arguments": {"missingValues": [1]}},
+        {"metric": "invalidValues", "mustBe": 0},
+        {"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "(?=a)"}},
+        {"metric": "invalidValues", "mustBe": 0, "arguments": {"validValues": "a"}},
+    ],
+)
+def test_column_rule_that_is_not_understood_is_refused(rule):
+    with pytest.raises(UnusableInput):
+        verdict([], rule)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"metric": "rowCount", "mustBe": 50, "unit": "percent"},
+        {"metric": "nullValues", "mustBe": 0},
+        {"metric": "duplicateValues", "mustBe": 0},
+        {"metric": "duplicateValues", "mustBe": 0, "arguments": {"properties": ["zz"]}},
+        {"type": "sql", "query": "select 1", "mustBe": 0},
+    ],
+)
+def test_table_rule_that_is_not_understood_is_refused(rule):
+    with pytest.raises(UnusableInput):
+        verdict([], table_rules=[rule])
+
+
+def test_pattern_rule_on_a_number_is_refused():
+    with pytest.raises(UnusableInput, match="fits strings only"):
+        verdict([], {"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "x"}}, logical_type="integer")
