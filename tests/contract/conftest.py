@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import Engine
 
 from core.database import opened
+from tests.servers.openssh import openssh
 from tests.servers.postgres import postgresql_database
 
-__all__ = ["postgresql_database"]
+__all__ = ["openssh", "postgresql_database"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -58,8 +58,8 @@ class OpenSshServer:
     def start(self) -> None:
         config = self.folder / "sshd_config"
         config.write_text(_CONFIG.format(port=self.port, folder=self.folder))
-        log = self.folder / "sshd.log"
-        self._process = subprocess.Popen([self.program, "-D", "-e", "-f", str(config)], stderr=log.open("ab"))
+        with (self.folder / "sshd.log").open("ab") as log:
+            self._process = subprocess.Popen([self.program, "-D", "-e", "-f", str(config)], stderr=log)
         wait_for_port(self.port)
 
     def stop(self) -> None:
@@ -123,9 +123,7 @@ def openssh_factory(
 
 
 @pytest.fixture(scope="session")
-def openssh(
-    require_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OpenSshServer]:
+def openssh(require_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSshServer]:
     """One server for the whole run, for the tests that leave it as it is."""
     require_program("ssh-keygen")
     server = _start(require_program("sshd"), tmp_path_factory.mktemp("sshd"))

@@ -1,0 +1,90 @@
+"""A TCP wire that can be cut: after so many bytes towards the server, at once, or by carrying nothing any more."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from types import TracebackType
+from typing import Self
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset and drops what is not sent
+
+
+class CuttableProxy:
+    """Listens on `port` and carries bytes to `target` on this machine."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._sockets: list[socket.socket] = []
+        self._left: int | None = None
+        self._stalled = threading.Event()
+        self._closed = threading.Event()
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def cut_after(self, sent_bytes: int) -> None:
+        """Reset the connection once so many more bytes went towards the server."""
+        self._left = sent_bytes
+
+    def stall(self) -> None:
+        """Keep the connection open and carry nothing any more."""
+        self._stalled.set()
+
+    def cut(self) -> None:
+        """Reset every connection now."""
+        for end in self._sockets:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            end.close()
+        self._sockets.clear()
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self._closed.set()
+        self._stalled.clear()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for end in self._sockets:
+            end.close()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._target))
+            self._sockets += [client, server]
+            for source, target, upward in [(client, server, True), (server, client, False)]:
+                thread = threading.Thread(target=self._carry, args=(source, target, upward))
+                self._threads.append(thread)
+                thread.start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, upward: bool) -> None:
+        source.settimeout(0.05)
+        while not self._closed.is_set():
+            try:
+                if self._stalled.is_set():
+                    self._closed.wait(0.05)
+                    continue
+                block = source.recv(65536)
+                if not block:
+                    target.shutdown(socket.SHUT_WR)
+                    return
+                target.sendall(block)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            if upward and self._left is not None:
+                self._left -= len(block)
+                if self._left <= 0:
+                    self.cut()
