@@ -1,0 +1,188 @@
+"""Whatever workers do, in whatever order: the rules hold, the chain is whole, and sealed bytes never change."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from core.database import open_engine, opened
+from core.errors import DeliveryBusy, DeliveryStateError
+from ledger.deliveries import Claim, Delivery, Pickup
+from ledger.states import DELIVERED, UNFINISHED, State, can_follow
+from ledger.verify import verify
+from ledger.vocabulary import Action
+from tests.ledger_world import AGREEMENT, JANUARY, LEASE_SECONDS, Clock, claim, new_ledger
+
+_ACTION = {
+    State.PLANNED: Action.DELIVERY_RESUMED,
+    **{state: Action(f"delivery.{state.value}") for state in State if state is not State.PLANNED},
+}
+
+_NEXT = dict(itertools.pairwise([State.PLANNED, State.EXTRACTING, State.SEALED, State.PUBLISHING, State.PUBLISHED]))
+
+
+class DeliveryLife(RuleBasedStateMachine):
+    """Workers, live and stale, on the editions of one agreement and period."""
+
+    template: Path  # a migrated database, copied for each run
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        shutil.copy(self.template, self.folder / "gla.db")
+        self.engine = open_engine(f"sqlite:///{self.folder / 'gla.db'}")
+        self.clock = Clock()
+        self.ledger = new_ledger(self.engine, self.clock)
+        self.claims: list[Claim] = []
+        self.sealed: dict[int, str] = {}
+        self.count = 0
+
+    def teardown(self) -> None:
+        verify(self.engine, [])
+        self.engine.dispose()
+        shutil.rmtree(self.folder)
+
+    def editions(self) -> list[Delivery]:
+        latest = self.ledger.latest_edition(AGREEMENT, JANUARY) or 0
+        found = [self.ledger.get(AGREEMENT, JANUARY, edition) for edition in range(1, latest + 1)]
+        return [delivery for delivery in found if delivery is not None]
+
+    def row(self, held: Claim) -> Delivery:
+        row = self.ledger.get(AGREEMENT, JANUARY, held.delivery.edition)
+        assert row is not None
+        return row
+
+    @initialize()
+    def begin(self) -> None:
+        self.claims.append(claim(self.ledger, worker="worker-0"))
+
+    @rule(edition=st.integers(1, 4), worker=st.sampled_from(["worker-1", "worker-2"]))
+    def somebody_claims(self, edition: int, worker: str) -> None:
+        before = {delivery.edition: delivery for delivery in self.editions()}
+        try:
+            held = claim(self.ledger, edition=edition, worker=worker)
+        except DeliveryBusy:
+            assert before[edition].lease_until is not None
+            assert {delivery.edition: delivery for delivery in self.editions()} == before
+            return
+        except DeliveryStateError:
+            assert edition > len(before) or edition < len(before)
+            assert {delivery.edition: delivery for delivery in self.editions()} == before
+            return
+        known = before.get(edition)
+        assert edition in {len(before), len(before) + 1}
+        assert held.token == (1 if known is None else known.token + 1)
+        assert held.state not in {State.EXTRACTING, State.PUBLISHING, State.REFUSED, State.FAILED, State.CANCELLED}
+        self.claims.append(held)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), state=st.sampled_from(State))
+    def a_worker_advances(self, data: Any, state: State) -> None:
+        self.advance(data.draw(st.integers(0, len(self.claims) - 1)), state)
+
+    def advance(self, index: int, state: State) -> None:
+        held = self.claims[index]
+        before = self.row(held)
+        columns: dict[str, Any] = {}
+        if state is State.SEALED and before.sealed is None:
+            self.count += 1
+            columns = {"sealed": f'{{"try": {self.count}}}', "rows": self.count, "bytes": 10 * self.count}
+        try:
+            advanced = self.ledger.advance(held, state, _ACTION[state], **columns)
+        except DeliveryBusy:
+            assert before.token != held.token
+            assert self.row(held) == before
+            return
+        except DeliveryStateError:
+            assert not can_follow(before.state, state) or state is State.SEALED
+            assert self.row(held) == before
+            return
+        assert before.token == held.token
+        assert can_follow(before.state, state)
+        self.claims[index] = advanced
+
+    @precondition(lambda self: self.claims)
+    @rule(steps=st.integers(1, 5))
+    def the_newest_worker_goes_on(self, steps: int) -> None:
+        for _ in range(steps):
+            row = self.row(self.claims[-1])
+            if row.state not in _NEXT:
+                break
+            self.advance(len(self.claims) - 1, _NEXT[row.state])
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), refused=st.booleans())
+    def a_worker_fails(self, data: Any, refused: bool) -> None:
+        held = data.draw(st.sampled_from(self.claims))
+        before = self.row(held)
+        try:
+            self.ledger.fail(held, "Error", "said in the test", refused)
+        except DeliveryBusy:
+            assert before.token != held.token
+            return
+        after = self.row(held)
+        assert after.worker is None
+        if before.state in DELIVERED | {State.SUPERSEDED}:
+            assert after.state == before.state
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def a_worker_releases(self, data: Any) -> None:
+        held = data.draw(st.sampled_from(self.claims))
+        before = self.row(held)
+        self.ledger.release(held)
+        after = self.row(held)
+        assert (after.worker is None) if before.token == held.token else (after == before)
+
+    @rule(seconds=st.sampled_from([1, LEASE_SECONDS - 1, LEASE_SECONDS + 1, -3600]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.advance(seconds=seconds)
+
+    @rule(edition=st.integers(1, 4), file=st.sampled_from("ab"), whole=st.booleans())
+    def a_recipient_reads(self, edition: int, file: str, whole: bool) -> None:
+        self.count += 1
+        files = frozenset("ab")
+        reading = Pickup(AGREEMENT, JANUARY, edition, "gemeente-voorbeeld", file, whole, files, str(self.count), {})
+        assert self.ledger.record_pickup(reading)
+        assert not self.ledger.record_pickup(reading)
+
+    @invariant()
+    def at_most_one_edition_is_on_offer(self) -> None:
+        on_offer = [delivery for delivery in self.editions() if delivery.state in DELIVERED]
+        unfinished = [delivery for delivery in self.editions() if delivery.state in UNFINISHED]
+        assert len(on_offer) <= 1
+        assert len(unfinished) <= 1
+
+    @invariant()
+    def sealed_bytes_never_change(self) -> None:
+        for delivery in self.editions():
+            if delivery.sealed is not None:
+                assert self.sealed.setdefault(delivery.edition, delivery.sealed) == delivery.sealed
+            assert (delivery.published_at is None) or (delivery.sealed is not None)
+
+    @invariant()
+    def the_ledger_is_intact(self) -> None:
+        verify(self.engine, [])
+
+
+def test_no_order_of_events_breaks_the_rules(tmp_path: Path) -> None:
+    template = tmp_path / "template.db"
+    with opened(f"sqlite:///{template}"):
+        pass
+    machine = type("DeliveryLifeHere", (DeliveryLife,), {"template": template})
+    limits = settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(machine, settings=limits)
