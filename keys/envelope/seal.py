@@ -20,7 +20,7 @@ from cryptography.utils import Buffer
 
 from core.errors import KeyUnusable
 from keys.envelope.format import FILE_KEY_LENGTH, Header
-from keys.envelope.pipeline import UNDER_WAY, Pipeline
+from keys.envelope.pipeline import Pipeline
 from keys.envelope.reading import BinaryReader
 from keys.envelope.recipients import Recipient
 from keys.envelope.stream import BATCH, BATCH_CHUNKS, PAYLOAD_NONCE_LENGTH, Batch, payload_cipher, seal_batch
@@ -51,7 +51,7 @@ class Sealer:
         file_key[:] = bytes(FILE_KEY_LENGTH)  # wiped as far as Python can
         write_whole(target, header.serialise() + nonce)
         self._target = target
-        self._spare = [Batch() for _ in range(UNDER_WAY + 1)]
+        self._spare: list[Batch] = []
         self._filling = Batch()
         self._waiting: Batch | None = None  # full; whether it is the final one shows only when more comes, or nothing
         self._chunks = 0
@@ -135,7 +135,7 @@ class Sealer:
         self._length += count
         self._filling.plain_length += count
         if self._filling.plain_length == BATCH:
-            self._waiting, self._filling = self._filling, self._spare.pop()
+            self._waiting, self._filling = self._filling, self._spare.pop() if self._spare else Batch()
             self._filling.plain_length = 0
 
     def _send(self, batch: Batch, *, final: bool) -> None:

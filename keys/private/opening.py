@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from keys.envelope.armor import dearmor
 from keys.envelope.errors import HeaderInvalid, NoMatchingKey, PayloadInvalid
 from keys.envelope.format import Header, parse_header
-from keys.envelope.pipeline import UNDER_WAY, Pipeline
+from keys.envelope.pipeline import Pipeline
 from keys.envelope.reading import BinaryReader, as_file, replayed
 from keys.envelope.seal import write_whole
 from keys.envelope.stream import BATCH_CHUNKS, PAYLOAD_NONCE_LENGTH, Batch, open_batch, payload_cipher
@@ -66,11 +66,11 @@ def _file_key(header: Header, identities: Sequence[Identity]) -> bytes:
 def _payload(source: io.BufferedReader, cipher: ChaCha20Poly1305) -> Iterator[memoryview]:
     """Reads one batch ahead, since only the end of the file shows which chunk must be the final one."""
     pipeline: Pipeline[Batch] = Pipeline()
-    spare = [Batch() for _ in range(UNDER_WAY + 2)]
+    spare: list[Batch] = []
     try:
-        batch, chunks = _filled(spare.pop(), source), 0
+        batch, chunks = _filled(spare, source), 0
         while True:
-            following = _filled(spare.pop(), source)
+            following = _filled(spare, source)
             final = following.sealed_length == 0
             batch.first, chunks = chunks, chunks + BATCH_CHUNKS
             if pipeline.full:
@@ -85,7 +85,8 @@ def _payload(source: io.BufferedReader, cipher: ChaCha20Poly1305) -> Iterator[me
         pipeline.stop()
 
 
-def _filled(batch: Batch, source: io.BufferedReader) -> Batch:
+def _filled(spare: list[Batch], source: io.BufferedReader) -> Batch:
+    batch = spare.pop() if spare else Batch()
     batch.sealed_length = source.readinto(batch.sealed)
     return batch
 
