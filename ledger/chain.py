@@ -6,7 +6,7 @@ cutting the end off, does not: that is what signed checkpoints in a second place
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from core.canonical import canonical_json, sha256_hex
 
@@ -33,4 +33,4 @@ class EventBody:
 
 def event_hash(previous: str, body: EventBody) -> str:
     """SHA-256 over domain, body and previous hash (RFC 8785); `UnusableInput` if a field has no JSON form."""
-    return sha256_hex(_DOMAIN + canonical_json({"previous": previous, **asdict(body)}))
+    return sha256_hex(_DOMAIN + canonical_json({"previous": previous, **vars(body)}))

@@ -53,6 +53,8 @@ def _new(request: ClaimRequest, editions: Sequence[Delivery], now: datetime) -> 
         supersedes=next(published, None),
     )
     newest = editions[0] if editions else None
+    if newest is not None and newest.is_held(to_rfc3339(now)):
+        return _busy(newest)
     refusal = None
     if request.edition != (1 if newest is None else newest.edition + 1):
         refusal = f"{delivery.name} cannot be made: editions count up from 1 without gaps"
@@ -64,10 +66,8 @@ def _new(request: ClaimRequest, editions: Sequence[Delivery], now: datetime) -> 
 
 
 def _existing(request: ClaimRequest, delivery: Delivery, *, newest: Delivery, now: datetime) -> Decision:
-    held = delivery.worker is not None
-    if held and delivery.lease_until is not None and delivery.lease_until > to_rfc3339(now):
-        busy = DeliveryBusy(f"{delivery.name} is being worked on by another worker")
-        return Decision(delivery, Action.DELIVERY_BUSY, delivery.token, busy)
+    if delivery.is_held(to_rfc3339(now)):
+        return _busy(delivery)
     if delivery.edition < newest.edition:
         newer = DeliveryStateError(f"{delivery.name} has a newer edition, {newest.edition}: work on that one")
         return Decision(delivery, Action.DELIVERY_REFUSED, delivery.token, newer)
@@ -83,8 +83,13 @@ def _existing(request: ClaimRequest, delivery: Delivery, *, newest: Delivery, no
     if delivery.sealed is not None and delivery.agreement_digest != request.agreement_digest:
         other = DeliveryStateError(f"{delivery.name} was sealed under another text of the agreement: use 'correct'")
         return Decision(delivery, Action.DELIVERY_REFUSED, delivery.token, other)
-    action = Action.DELIVERY_TAKEN_OVER if held else Action.DELIVERY_RESUMED
+    action = Action.DELIVERY_RESUMED if delivery.worker is None else Action.DELIVERY_TAKEN_OVER
     return Decision(_restarted(claimed, request), action, delivery.token)
+
+
+def _busy(delivery: Delivery) -> Decision:
+    busy = DeliveryBusy(f"{delivery.name} is being worked on by another worker")
+    return Decision(delivery, Action.DELIVERY_BUSY, delivery.token, busy)
 
 
 def _restarted(delivery: Delivery, request: ClaimRequest) -> Delivery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -53,9 +53,13 @@ class Delivery:
         """How events name this delivery."""
         return f"delivery:{self.agreement_id}/{self.period}/{self.edition}"
 
+    def is_held(self, now: str) -> bool:
+        """Is a worker at it, whose lease has not run out?"""
+        return self.worker is not None and self.lease_until is not None and self.lease_until > now
+
     def history_digest(self) -> str:
         """Digest of all that history shows; each event that changes the row holds it, so that `verify` can compare."""
-        return digest({name: value for name, value in asdict(self).items() if name not in _NOT_HISTORY})
+        return digest({name: value for name, value in vars(self).items() if name not in _NOT_HISTORY})
 
 
 class Columns(TypedDict, total=False):
@@ -145,14 +149,14 @@ def all_by_id(connection: Connection) -> Iterator[Delivery]:
 
 
 def create(connection: Connection, delivery: Delivery) -> None:
-    connection.execute(insert(deliveries).values(**asdict(delivery)))
+    connection.execute(insert(deliveries).values(**vars(delivery)))
 
 
 def save(connection: Connection, delivery: Delivery, *, held_by: int) -> None:
     """Write all columns; raises `DeliveryBusy` if the row is no longer held under the token `held_by`."""
     statement = update(deliveries).where(deliveries.c.id == delivery.id, deliveries.c.token == held_by)
-    if connection.execute(statement.values(**asdict(delivery))).rowcount != 1:
-        raise DeliveryBusy(f"{delivery.name} was taken over by another worker")
+    if connection.execute(statement.values(**vars(delivery))).rowcount != 1:
+        raise DeliveryBusy(f"{delivery.name} is no longer held by this worker")
 
 
 def _of_period(agreement_id: str, period: Period) -> Select[Any]:

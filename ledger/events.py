@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, desc, insert, select
@@ -61,7 +61,7 @@ def append(
         detail=canonical_json(dict(detail)).decode(),
     )
     event = Event(body, previous, event_hash(previous, body))
-    connection.execute(insert(events).values(**asdict(body), previous=previous, hash=event.hash))
+    connection.execute(insert(events).values(**vars(body), previous=previous, hash=event.hash))
     return event
 
 

@@ -7,7 +7,7 @@ database cannot be used. Reads no keys, sends nothing, and knows no clock but th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from json import loads
@@ -134,6 +134,9 @@ class Ledger:
         """
         with writing(self.engine) as connection:
             held = self._held(connection, claim)
+            editions = deliveries.editions(connection, held.agreement_id, Period.parse(held.period))
+            if held.edition < editions[0].edition:  # its lease had run out, and somebody began to correct it
+                raise DeliveryBusy(f"{held.name} has a newer edition: this worker came too late")
             check_transition(held.state, state)
             changed = self._advanced(held, claim, state, columns)
             result = Result.INTENDED if state in _INTENT else Result.OK
@@ -141,7 +144,7 @@ class Ledger:
             facts = {**(detail or {}), "token": claim.token, **_told(columns)}
             self._tell(connection, changed, action, result, claim.actor, facts)
             if state is State.PUBLISHED:
-                self._supersede_earlier(connection, changed, claim)
+                self._supersede(connection, changed, editions[1:], claim)
         return replace(claim, delivery=changed)
 
     def fail(self, claim: Claim, error_code: str, message: str, refused: bool) -> None:
@@ -267,9 +270,11 @@ class Ledger:
             updated_at=self._now(),
         )
 
-    def _supersede_earlier(self, connection: Connection, published: Delivery, claim: Claim) -> None:
-        for earlier in deliveries.editions(connection, published.agreement_id, Period.parse(published.period)):
-            if earlier.edition < published.edition and can_follow(earlier.state, State.SUPERSEDED):
+    def _supersede(
+        self, connection: Connection, published: Delivery, earlier_editions: Sequence[Delivery], claim: Claim
+    ) -> None:
+        for earlier in earlier_editions:
+            if can_follow(earlier.state, State.SUPERSEDED):
                 changed = replace(earlier, state=State.SUPERSEDED, updated_at=self._now())
                 deliveries.save(connection, changed, held_by=earlier.token)
                 detail = {"by": published.id, "reason": published.reason}
@@ -298,8 +303,8 @@ class Ledger:
 
     def _held(self, connection: Connection, claim: Claim) -> Delivery:
         held = deliveries.find_by_id(connection, claim.id)
-        if held is None or held.token != claim.token:
-            raise DeliveryBusy(f"{claim.delivery.name} was taken over by another worker")
+        if held is None or held.token != claim.token or held.worker is None:
+            raise DeliveryBusy(f"{claim.delivery.name} is no longer held by this worker")
         return held
 
     def _lease(self, claim: Claim) -> str:

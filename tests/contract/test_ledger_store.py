@@ -170,6 +170,12 @@ class TestLease:
         clock.advance(seconds=10 * LEASE_SECONDS)
         assert seal(ledger, held).state == State.SEALED
 
+    def test_a_released_delivery_is_worked_on_no_more(self, ledger: Ledger) -> None:
+        held = claim(ledger)
+        ledger.release(held)
+        with pytest.raises(DeliveryBusy):
+            extract(ledger, held)
+
     def test_a_released_delivery_is_free(self, ledger: Ledger) -> None:
         ledger.release(claim(ledger))
         claim(ledger, worker="worker-2")
@@ -255,6 +261,21 @@ class TestEditions:
         ledger.release(claim(ledger))
         with pytest.raises(DeliveryStateError, match="not finished"):
             claim(ledger, edition=2)
+
+    def test_a_new_edition_waits_for_a_worker_at_the_last_one(self, ledger: Ledger) -> None:
+        deliver(ledger)
+        claim(ledger, reason="redeliver")
+        with pytest.raises(DeliveryBusy):
+            claim(ledger, edition=2, worker="worker-2")
+
+    def test_a_late_redelivery_cannot_follow_a_correction(self, ledger: Ledger, clock: Clock) -> None:
+        deliver(ledger)
+        late = claim(ledger, reason="redeliver")
+        clock.advance(seconds=LEASE_SECONDS + 1)
+        deliver(ledger, edition=2)
+        with pytest.raises(DeliveryBusy, match="newer edition"):
+            ledger.advance(late, State.SEALED, Action.DELIVERY_REOPENED)
+        assert [state(ledger, edition) for edition in (1, 2)] == [State.SUPERSEDED, State.PUBLISHED]
 
     def test_an_older_edition_is_never_worked_on_again(self, ledger: Ledger) -> None:
         deliver(ledger)
