@@ -27,7 +27,7 @@ PAIRS = int(os.environ.get("GLA_BENCH_PAIRS", "3"))
 def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
     """Run a command to its successful end; wall seconds and peak resident MB of it and its waited-for children."""
     started = time.perf_counter()
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{command[0]} failed")
@@ -65,7 +65,9 @@ def main() -> None:
         sys.stdout.write(f"{name}:\n")
         work = Path(tempfile.mkdtemp(prefix="gla-bench-"))
         try:
-            results |= {key: round(value, 3) for key, value in importlib.import_module(f"bench_{name}").run(work).items()}
+            results |= {
+                key: round(value, 3) for key, value in importlib.import_module(f"bench_{name}").measure(work).items()
+            }
         finally:
             shutil.rmtree(work)
     path.write_text(json.dumps({"machine": machine(), "results": results}, indent=2) + "\n", encoding="utf-8")

@@ -67,7 +67,12 @@ def performance() -> str:
     results = json.loads(path.read_text(encoding="utf-8"))
     explained = json.loads((ROOT / "bench" / "keys.json").read_text(encoding="utf-8"))
     machine = ", ".join(f"{name}: {value}" for name, value in results["machine"].items())
-    rows = ["# Performance\n", f"Measured by `make bench` on {machine}.\n", "| key | value | what it is |", "|---|---|---|"]
+    rows = [
+        "# Performance\n",
+        f"Measured by `make bench` on {machine}.\n",
+        "| key | value | what it is |",
+        "|---|---|---|",
+    ]
     rows += [f"| `{key}` | {value:g} | {explained[key]} |" for key, value in results["results"].items()]
     return "\n".join(rows) + "\n"
 

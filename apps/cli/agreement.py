@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from pathlib import Path
 
 import click
@@ -131,7 +132,7 @@ def show(settings: Settings, agreement_id: str, document: bool) -> None:
     with reading(services.engine) as connection:
         stored = store.get(connection, agreement_id)
     if document:
-        click.get_binary_stream("stdout").write(stored.document)
+        sys.stdout.buffer.write(stored.document)
         return
     it = verify_stored(services, stored)
     today = dutch_date(services.clock())

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from polars.testing import assert_frame_equal
 from rich.console import Console
 
 from apps.cli import receiving
-from apps.cli.demo_prefect import deliver_through_prefect
 from apps.cli.fetching import fetch
 from apps.cli.history import history
 from apps.cli.ledger import ledger
 from apps.cli.local_stack import LocalStack
 from apps.cli.ops import PREFECT_FILE
+from apps.cli.prefect_api import final_state, start_run
 from core.errors import Unexpected
 from core.period import Period
 from core.settings import Settings
@@ -39,6 +40,7 @@ from keys.private.custody import Role
 from keys.private.identities import generate_identity, parse_identities
 from keys.private.signing import Signer, load_signer
 from keys.sshsig import Namespace
+from schemas.reader import read_document
 
 AGREEMENT = "GLA-2026-0001"
 PRODUCT = "inkomstenverhoudingen"
@@ -99,7 +101,7 @@ def demo(settings: Settings, rows: int, seed: int) -> None:
             stack.deploy()
             stack.start_worker()
         with _step(console, 6, f"deliver {PERIOD} through Prefect: {stack.ui_url}"):
-            deliver_through_prefect(stack.api_url, AGREEMENT, PERIOD, console)
+            _deliver(stack.api_url, console)
         fetched = recipient.folder / "fetched"
         with _step(console, 7, f"{RECIPIENT} fetches it: sftp -P {stack.dropzone_port} {RECIPIENT}@127.0.0.1"):
             host_key = services.custody.public_key(Role.DROPZONE_HOST).line
@@ -149,7 +151,7 @@ def _register(services: Services, recipient: Recipient) -> None:
 def _conclude(services: Services, recipient: Recipient) -> Path:
     """Draft, offer, sign, accept, activate; returns the recipient's own signed copy."""
     document = draft(services, AGREEMENT, PRODUCT, RECIPIENT, COLUMNS, "datum_aanvang_tijdvak")
-    document["schema"] = [_agreed_table(services.product(PRODUCT))]
+    document["schema"] = [_agreed_table(_product())]
     document["description"] = {"purpose": "Uitvoering van de pensioenregeling (Wet SUWI art. 73 lid 1 onder a)"}
     document["customProperties"] += [{"property": "gla.sums", "value": ["sv_loon"]}]
     _, offered = lifecycle.offer(services, as_yaml(document).encode(), "demo")
@@ -162,11 +164,24 @@ def _conclude(services: Services, recipient: Recipient) -> Path:
     return own_copy
 
 
+def _product() -> dict[str, Any]:
+    path = resources.files("schemas") / "products" / f"{PRODUCT}.odcs.yaml"
+    return dict(read_document(path.read_bytes(), "the product"))
+
+
 def _agreed_table(product: dict[str, Any]) -> dict[str, Any]:
     """The product's table with the agreed columns only: their rules come from the catalogue."""
     table = dict(product["schema"][0])
     table["properties"] = [item for item in table["properties"] if item["name"] in COLUMNS]
     return table
+
+
+def _deliver(api_url: str, console: Console) -> None:
+    order = {"agreement": AGREEMENT, "period": PERIOD, "mode": "resume", "reason": "", "requested_by": "demo"}
+    run = start_run(api_url, "deliver/deliver", **order)
+    state = final_state(api_url, run, lambda name: console.print(f"      Prefect: {name}", style="dim"))
+    if state["type"] != "COMPLETED":
+        raise Unexpected(f"the run ended as {state['name']}: {state.get('message')}")
 
 
 def _open(recipient: Recipient, signed: Path, delivery: Path, out: Path) -> None:

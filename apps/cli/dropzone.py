@@ -1,0 +1,31 @@
+"""`gla dropzone`: the SFTP server where recipients fetch their deliveries."""
+
+from __future__ import annotations
+
+import click
+
+from apps.dropzone.server import serve as serve_dropzone
+from core.settings import Settings
+from keys.private.custody import Custody, Role
+
+
+@click.group()
+def dropzone() -> None:
+    """The SFTP server where recipients fetch their deliveries."""
+
+
+@dropzone.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Listen here instead of where the settings say; 0: any.")
+@click.pass_obj
+def serve(settings: Settings, port: int | None) -> None:
+    """Serve until SIGTERM or Ctrl-C. Prints where it listens and its host key, for the recipients' known_hosts."""
+    custody = Custody(settings.keys_dir)
+    if not custody.exists(Role.DROPZONE_HOST):
+        custody.create(Role.DROPZONE_HOST)
+    key = custody.public_key(Role.DROPZONE_HOST)
+    chosen = settings.dropzone if port is None else settings.dropzone.model_copy(update={"port": port})
+
+    def ready(actual: int) -> None:
+        click.echo(f"drop zone on {chosen.host} port {actual}, host key {key.line} ({key.fingerprint})")
+
+    serve_dropzone(settings.dropzone_dir, custody.path(Role.DROPZONE_HOST), chosen, ready)

@@ -1,0 +1,96 @@
+"""The flows in a real Prefect server with a real worker: the form, reruns, planning, double triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core.clock import utc_now
+from core.errors import Unexpected
+from tests.delivery_world import AGREEMENT, MARCH, make_world_in
+from tests.prefect_world import PrefectWorld, prefect_world
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectWorld]:
+    with prefect_world(make_world_in(tmp_path_factory.mktemp("prefect"), clock=utc_now)) as running:
+        yield running
+
+
+def form(period="2026-03", mode="resume", reason="", requested_by="A. Operator"):
+    return {
+        "agreement": AGREEMENT, "period": period, "mode": mode, "reason": reason, "requested_by": requested_by,
+    }  # fmt: skip
+
+
+def test_the_form_has_a_drop_down_and_says_what_each_field_is(prefect):
+    schema = prefect.deployment("deliver/deliver")["parameter_openapi_schema"]
+    fields = schema["properties"]
+    assert list(fields) == ["agreement", "period", "mode", "reason", "requested_by"]
+    assert all(fields[name].get("description") for name in fields)
+    assert schema["definitions"]["Mode"]["enum"] == ["resume", "redeliver", "correct"]
+
+
+def test_deploying_again_changes_nothing(prefect):
+    before = {item["id"] for item in prefect.call("POST", "/deployments/filter", {})}
+    prefect.stack.deploy()
+    assert {item["id"] for item in prefect.call("POST", "/deployments/filter", {})} == before
+
+
+def test_an_operator_delivers_and_reruns_from_the_form(prefect):
+    state = prefect.finished(prefect.start("deliver/deliver", **form()))
+    assert state["type"] == "COMPLETED", state
+    assert prefect.world.published().is_dir()
+
+    refused = prefect.finished(prefect.start("deliver/deliver", **form(mode="correct")))
+    assert refused["type"] == "FAILED"
+    assert "needs a reason" in refused["message"]
+
+    state = prefect.finished(prefect.start("deliver/deliver", **form(mode="correct", reason="amounts corrected")))
+    assert state["type"] == "COMPLETED", state
+    delivery = prefect.world.services.ledger.get(AGREEMENT, MARCH, 2)
+    assert (delivery.actor, delivery.reason) == ("A. Operator", "amounts corrected")
+
+
+def test_the_form_refuses_a_mode_that_does_not_exist(prefect):
+    with pytest.raises(Unexpected, match=r"answered (409|422)"):
+        prefect.start("deliver/deliver", **form(mode="again"))
+
+
+def test_each_step_is_a_task_that_the_operator_sees(prefect):
+    run = prefect.start("deliver/deliver", **form(period="2026-01"))
+    assert prefect.finished(run)["type"] == "COMPLETED"
+    tasks = prefect.call("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+    names = {task["name"].rsplit("-", 1)[0] for task in tasks}
+    assert names == {"agree", "extract, validate, seal", "publish", "record"}
+
+
+def test_two_triggers_at_once_make_one_delivery(prefect):
+    runs = [prefect.start("deliver/deliver", **form(period="2026-02")) for _ in range(2)]
+    states = [prefect.finished(run) for run in runs]
+    assert "COMPLETED" in [state["type"] for state in states]
+    for state in states:
+        assert state["type"] == "COMPLETED" or "another worker" in state["message"], state
+    published = [event for event in prefect.world.events() if event["action"] == "delivery.published"]
+    assert [event["object"] for event in published].count(f"delivery:{AGREEMENT}/2026-02/1") == 1
+
+
+def test_planning_becomes_scheduled_runs_once(prefect):
+    for _ in range(2):
+        assert prefect.finished(prefect.start("plan/plan"))["type"] == "COMPLETED"
+    runs = [run for run in prefect.runs() if "planned" in run["tags"]]
+    periods = [run["parameters"]["period"] for run in runs]
+    assert len(periods) == len(set(periods))
+    assert periods
+    horizon = datetime.now(UTC) + timedelta(days=41)
+    assert all(datetime.fromisoformat(run["expected_start_time"]) < horizon for run in runs)
+    assert {run["parameters"]["requested_by"] for run in runs} == {"planning"}
+
+
+def test_losing_the_schedulers_database_loses_no_history(prefect):
+    """History is asked from the ledger alone; a new trigger of what was delivered is a no-op."""
+    from flows.steps import path
+
+    assert path.run(prefect.world.services, prefect.world.order()).done_before
