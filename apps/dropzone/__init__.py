@@ -1,0 +1,13 @@
+"""Our SFTP server, where recipients fetch their deliveries. It imports only `core` and `schemas`.
+
+It holds ciphertext, no key but its own host key, and no database: who may log in stands in the accounts file, and what
+was fetched is written to the spool. Everything that is not understood is refused.
+
+    server     listens, limits, ends what is idle or revoked, stops
+    login      public keys only
+    sftp       the nine requests that read; all others are refused
+    namespace  the recipient's own folder as it sees it
+    reading    one open file, and which bytes of it were sent
+    spool      what was fetched, on disk before the session ends
+    accounts   the accounts file as it is now
+"""

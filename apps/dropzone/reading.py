@@ -1,0 +1,71 @@
+"""One file that a recipient has open, and which bytes of it were sent."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from apps.dropzone.namespace import Node, OpenedFile
+from core.clock import to_rfc3339, utc_now
+from schemas.accounts import Pickup
+from schemas.spans import Spans, add_span, count, covers
+
+READ_BYTES = 261_120  # the most for one request, as OpenSSH has it; what a client asks for must not fill our memory
+
+
+@dataclass(frozen=True)
+class Session:
+    """Who reads, for the record."""
+
+    id: str
+    recipient: str
+    address: str
+    fingerprint: str  # of the SSH key that logged in
+
+
+class Reading:
+    """Owns the descriptor until `close`."""
+
+    def __init__(self, file: OpenedFile) -> None:
+        self._file = file
+        self._spans: Spans = ()
+        self._started = to_rfc3339(utc_now())
+        self._open = True
+
+    @property
+    def node(self) -> Node:
+        return self._file.node
+
+    def read(self, offset: int, length: int) -> bytes:
+        """At most `READ_BYTES` from `offset`; empty at the end of the file."""
+        if not self._open:
+            raise OSError("the file is closed")
+        data = os.pread(self._file.descriptor, min(length, READ_BYTES), offset)
+        self._spans = add_span(self._spans, offset, offset + len(data))
+        return data
+
+    def close(self, session: Session, *, by_client: bool) -> Pickup | None:
+        """The record of this reading, or None if nothing was read. `by_client`: it closed the file after the last byte
+        arrived; bytes that were on their way when the connection broke do not make a pickup whole.
+        """
+        if not self._open:
+            return None
+        self._open = False
+        os.close(self._file.descriptor)
+        size = self.node.size
+        if not self._spans and size:
+            return None
+        return Pickup(
+            recipient=session.recipient,
+            path=self._file.path,
+            size=size,
+            bytes_read=count(self._spans),
+            spans=self._spans,
+            whole=by_client and covers(self._spans, size),
+            closed=by_client,
+            address=session.address,
+            session=session.id,
+            fingerprint=session.fingerprint,
+            started=self._started,
+            ended=to_rfc3339(utc_now()),
+        )

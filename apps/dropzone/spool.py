@@ -1,0 +1,80 @@
+"""The spool: one file for each session, a JSON line (`schemas.accounts.Pickup`) for each file that was fetched.
+
+A session's file is hidden until the session is over; then one rename to `*.jsonl` hands it to the flows, which record
+and remove it. Each line is on disk before the client hears that its file is closed. A session that cannot write its
+spool gets no file at all: what cannot be recorded is not delivered.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from schemas.accounts import Pickup
+
+_DRAFT = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+_MODE = 0o640
+
+
+class SessionSpool:
+    """What one session fetched. Nothing is made on disk before `ensure`."""
+
+    def __init__(self, directory: Path, session: str) -> None:
+        self._draft = directory / f".{session}.partial"
+        self._final = directory / f"{session}.jsonl"
+        self._descriptor: int | None = None
+        self._broken = False
+
+    def ensure(self) -> None:
+        """Make sure that what follows can be recorded; raises OSError if not."""
+        if self._broken:
+            raise OSError("the spool of this session is broken")
+        if self._descriptor is None:
+            self._descriptor = os.open(self._draft, _DRAFT, _MODE)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # tells `recover` that it is in use
+
+    def append(self, pickup: Pickup) -> None:
+        """Write one line and wait until it is on disk."""
+        self.ensure()
+        assert self._descriptor is not None
+        line = pickup.to_bytes() + b"\n"
+        self._broken = True
+        if os.write(self._descriptor, line) != len(line):
+            raise OSError("the spool is full")
+        os.fsync(self._descriptor)
+        self._broken = False
+
+    def finish(self) -> None:
+        """Hand over what was written; a session that fetched nothing leaves nothing."""
+        if self._descriptor is None:
+            return
+        descriptor, self._descriptor = self._descriptor, None
+        try:
+            _hand_over(descriptor, self._draft, self._final)
+        finally:
+            os.close(descriptor)
+
+
+def recover(directory: Path) -> None:
+    """Hand over what sessions left behind when the server was killed; sessions of a running server are left alone."""
+    for draft in directory.glob(".*.partial"):
+        descriptor = os.open(draft, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _hand_over(descriptor, draft, directory / f"{draft.name[1:].removesuffix('.partial')}.jsonl")
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def _hand_over(descriptor: int, draft: Path, final: Path) -> None:
+    written = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    whole = written.rfind(b"\n") + 1  # a line that was cut short was never acknowledged
+    if whole == 0:
+        draft.unlink(missing_ok=True)
+        return
+    os.ftruncate(descriptor, whole)
+    os.fsync(descriptor)
+    draft.rename(final)

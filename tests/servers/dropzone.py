@@ -1,0 +1,96 @@
+"""Our drop zone with two recipients, and OpenSSH's client to reach it. In a thread of the test's own process."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+
+from apps.dropzone.server import Dropzone
+from core.settings import DropzoneSettings
+from schemas.accounts import Account, Accounts, Pickup
+from tests.servers.openssh import make_key, public_line
+
+DELIVERY = "GLA-1/2026-03/edition-1"
+RECIPIENTS = ("fonds", "other")
+
+
+@dataclass
+class DropzoneWorld:
+    """`root` is the drop zone's folder; each recipient has a key of its own name."""
+
+    root: Path
+    keys: Path
+    port: int = 0
+    keys_of: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, folder: Path) -> DropzoneWorld:
+        world = cls(folder / "dropzone", folder / "keys")
+        world.root.mkdir()
+        world.keys.mkdir()
+        for name in [*RECIPIENTS, "stranger", "host"]:
+            make_key(world.keys / name)
+        for name in RECIPIENTS:
+            world.keys_of[name] = [public_line(world.keys / name)]
+            world.put(name, f"{DELIVERY}/data.parquet.age", name.encode() * 100_000)
+            world.put(name, f"{DELIVERY}/manifest.json", b'{"for":"%s"}' % name.encode())
+        world.write_accounts()
+        return world
+
+    def put(self, recipient: str, path: str, data: bytes) -> Path:
+        target = self.root / "deliveries" / recipient / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        return target
+
+    def write_accounts(self) -> None:
+        accounts = Accounts(accounts=tuple(Account(name=n, keys=tuple(k)) for n, k in self.keys_of.items()))
+        new = self.root / ".accounts.new"
+        new.write_bytes(accounts.to_bytes())
+        new.replace(self.root / "accounts.json")
+
+    @contextmanager
+    def running(self, settings: DropzoneSettings | None = None) -> Iterator[Dropzone]:
+        settings = settings or DropzoneSettings(port=0)
+        with Dropzone(self.root, self.keys / "host", settings) as zone:
+            self.port = zone.port
+            yield zone
+
+    def sftp(
+        self, *commands: str, user: str = "fonds", key: str | None = None, options: tuple[str, ...] = (), cwd: Path
+    ) -> subprocess.CompletedProcess[str]:
+        """Run OpenSSH's `sftp` in the folder `cwd` with the commands as its batch; it stops at the first that fails."""
+        known = self.keys / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{self.port} {public_line(self.keys / 'host')}\n")
+        settings = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", *options]
+        flags = [flag for setting in settings for flag in ("-o", setting)]
+        identity = str(self.keys / (key or user))
+        return subprocess.run(
+            ["sftp", "-F", "none", *flags, "-i", identity, "-P", str(self.port), "-b", "-", f"{user}@127.0.0.1"],
+            input="".join(f"{command}\n" for command in commands),
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            timeout=120,
+            check=False,
+        )
+
+    @contextmanager
+    def client(self, user: str = "fonds", key: str | None = None) -> Iterator[paramiko.SFTPClient]:
+        """paramiko's client, which sends what OpenSSH's would not."""
+        with paramiko.Transport(("127.0.0.1", self.port)) as transport:
+            transport.connect(username=user, pkey=paramiko.PKey.from_path(self.keys / (key or user)))
+            client = paramiko.SFTPClient.from_transport(transport)
+            assert client is not None
+            with client:
+                yield client
+
+    def pickups(self) -> list[Pickup]:
+        """What is in the finished spool files, in the order in which it ended."""
+        lines = [line for path in (self.root / "spool").glob("*.jsonl") for line in path.read_bytes().splitlines()]
+        return sorted(map(Pickup.from_bytes, lines), key=lambda pickup: pickup.ended)
