@@ -1,7 +1,7 @@
 """Calls that run on one other thread while their results come back in order, with a bounded number under way.
 
 Encryption leaves Python's lock free, so that a file is sealed on one core while it is read and written on another.
-More threads were measured and are slower: reading and writing cost more than the encryption.
+A second such thread did not help when measured: reading and writing cost more than the encryption.
 """
 
 from __future__ import annotations
