@@ -35,8 +35,13 @@ class CompiledTable:
         return tuple(self.dtypes)
 
     def schema_for(self, stored: Mapping[str, pl.DataType]) -> pa.DataFrameSchema:
-        """The schema for the types in which a source stores the columns: another width is fine, another type is not."""
-        return _schema(self.table, {**self.dtypes, **{name: stored[name] for name in self.columns if name in stored}})
+        """The schema for the types in which a source stores the columns; the others keep the compiled type."""
+        return _schema(self.table, {**self.dtypes, **stored})
+
+    def accepted(self, stored: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+        """The columns whose stored type is right: another width is fine, another kind of value is not."""
+        present = [column for column in self.table.columns if column.name in stored]
+        return {column.name: stored[column.name] for column in present if accepts(column, stored[column.name])}
 
 
 def compile_table(table: Table) -> CompiledTable:
@@ -65,9 +70,7 @@ def _schema(table: Table, dtypes: Mapping[str, pl.DataType]) -> pa.DataFrameSche
 
 
 def _pandera_column(column: Column, dtype: pl.DataType) -> pa.Column:
-    if accepts(column, dtype):
-        return pa.Column(dtype, column_checks(column, dtype), nullable=not column.required)
-    return pa.Column(canonical_dtype(column), nullable=True)  # fails on its type; its values say nothing more
+    return pa.Column(dtype, column_checks(column, dtype), nullable=not column.required)
 
 
 def _declared_keys(table: Table) -> tuple[UniqueKey, ...]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping
 
 import pandera.polars as pa
 import polars as pl
@@ -24,6 +23,8 @@ from schemas.compiler import CompiledTable, compile_table
 from schemas.quality import WHOLE_TABLE, Threshold
 from schemas.table import Column, Table
 from schemas.verdict import MISSING, NOT_AGREED, Failure, Verdict
+
+_BROKE_DOWN = "validation of a batch broke down, so the batch counts as not validated"
 
 
 class Validator:
@@ -41,8 +42,9 @@ class Validator:
         self._metrics = [0] * len(compiled.metrics)
         self._seed = secrets.randbits(64)
         self._hashes: list[list[pl.Series]] = [[] for _ in compiled.unique_keys]
-        self._stored: Mapping[str, pl.DataType] | None = None
         self._schema = compiled.schema
+        self._stored: dict[str, pl.DataType] = {}  # the types of the first batch, where they are right
+        self._bound = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -54,12 +56,10 @@ class Validator:
 
         True if no row of this batch failed; keys and metrics of the whole are judged by `finish` only.
         """
-        if self._stored is None:
-            self._stored = dict(frame.schema)
+        if not self._bound:
+            self._stored, self._bound = self._compiled.accepted(frame.schema), True
             self._schema = self._compiled.schema_for(self._stored)
         self._rows += frame.height
-        self._count_metrics(frame)
-        self._hash_keys(frame)
         return self._passes(frame)
 
     def unreadable(self, column: str, count: int) -> None:
@@ -69,18 +69,20 @@ class Validator:
 
     def finish(self) -> Verdict:
         """The verdict on all batches so far."""
-        failures = [Failure(column, rule, count) for (column, rule), count in self._declared().items() if count > 0]
+        failures = self._declared()
         warnings: list[Failure] = []
         for failure, threshold in self._measured():
             if not threshold.holds(failure.count, self._rows):
                 (failures if threshold.is_error else warnings).append(failure)
         return Verdict(self._rows, tuple(sorted(failures)), tuple(sorted(warnings)))
 
-    def _declared(self) -> Counter[tuple[str, str]]:
+    def _declared(self) -> list[Failure]:
         counts = self._failures.copy()
         for column, count in self._unreadable.items():
             counts[column, "required"] -= count  # an unreadable value is there, and is counted already
-        return counts
+        wrong_types = [key for key in counts if key[1] == "logicalType"]  # wrong even where there are no rows
+        counts.update(key for key in wrong_types if counts[key] == 0)
+        return [Failure(column, rule, count) for (column, rule), count in counts.items() if count > 0]
 
     def _measured(self) -> list[tuple[Failure, Threshold]]:
         measured = []
@@ -95,38 +97,45 @@ class Validator:
     def _passes(self, frame: pl.DataFrame) -> bool:
         errors: list[SchemaError] | None = None
         try:
+            self._count_metrics(frame)
+            self._hash_keys(frame)
             self._schema.validate(frame, lazy=True)
             return True
         except pa.errors.SchemaErrors as error:
             errors = error.schema_errors
-        except Exception:  # noqa: BLE001 - anything that pandera raises may hold rows, so nothing of it is kept
+        except Exception:  # noqa: BLE001 - whatever else pandera or Polars raises may hold rows: nothing is kept
             errors = None
         if errors is None:
-            raise Unexpected("validation of a batch broke down, so the batch counts as not validated")
-        for each in errors:
-            self._count_one(each, frame)
+            raise Unexpected(_BROKE_DOWN)
+        counted = [self._count_one(each, frame) for each in errors]
+        if not any(counted):
+            raise Unexpected(_BROKE_DOWN)
         return False
 
-    def _count_one(self, error: SchemaError, frame: pl.DataFrame) -> None:
-        reason = error.reason_code
-        if reason == SchemaErrorReason.DATAFRAME_CHECK and isinstance(error.check, pa.Check):
-            self._failures[_column(error), str(error.check.name)] += _false(error)
-        elif reason == SchemaErrorReason.SERIES_CONTAINS_NULLS:
-            self._failures[_column(error), "required"] += _false(error)
-        elif reason == SchemaErrorReason.WRONG_DATATYPE:
-            self._failures[_column(error), "logicalType"] += frame.height
-        elif reason == SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME:
+    def _count_one(self, error: SchemaError, frame: pl.DataFrame) -> bool:
+        """Count one of pandera's errors; of a column of another type only that, since its values say no more."""
+        reason, column = error.reason_code, str(error.schema.name)
+        if reason == SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME:
             self._failures[str(error.failure_cases), MISSING] = 1
         elif reason == SchemaErrorReason.COLUMN_NOT_IN_SCHEMA:
             self._failures[WHOLE_TABLE, NOT_AGREED] = len(set(frame.columns) - set(self._compiled.columns))
+        elif reason == SchemaErrorReason.WRONG_DATATYPE:
+            self._failures[column, "logicalType"] += frame.height
+        elif not self._is_sound(frame, column):
+            return False
+        elif reason == SchemaErrorReason.SERIES_CONTAINS_NULLS:
+            self._failures[column, "required"] += _false(error)
+        elif reason == SchemaErrorReason.DATAFRAME_CHECK and isinstance(error.check, pa.Check):
+            self._failures[column, str(error.check.name)] += _false(error)
         else:
-            raise Unexpected("validation of a batch broke down, so the batch counts as not validated")
+            raise Unexpected(_BROKE_DOWN)
+        return True
 
     def _count_metrics(self, frame: pl.DataFrame) -> None:
         sums = {
             str(at): metric.counted
             for at, metric in enumerate(self._compiled.metrics)
-            if metric.counted is not None and self._is_sound(metric.column)
+            if metric.counted is not None and self._is_sound(frame, metric.column)
         }
         if sums:
             for at, count in frame.select(**sums).row(0, named=True).items():
@@ -134,18 +143,13 @@ class Validator:
 
     def _hash_keys(self, frame: pl.DataFrame) -> None:
         for key, hashes in zip(self._compiled.unique_keys, self._hashes, strict=True):
-            if all(self._is_sound(column) for column in key.columns):
+            if all(self._is_sound(frame, column) for column in key.columns):
                 keys = frame.select(key.columns).drop_nulls()
                 hashes.append(keys.hash_rows(self._seed))
 
-    def _is_sound(self, column: str) -> bool:
-        """Whether the column is there with a type of its family; if not, a failure is recorded already."""
-        stored = (self._stored or {}).get(column)
-        return stored is not None and self._schema.columns[column].dtype.type == stored
-
-
-def _column(error: SchemaError) -> str:
-    return str(error.schema.name)
+    def _is_sound(self, frame: pl.DataFrame, column: str) -> bool:
+        """Whether the batch has the column with the type of the stream; if not, that is counted as a failure."""
+        return column in self._stored and frame.schema.get(column) == self._stored[column]
 
 
 def _false(error: SchemaError) -> int:

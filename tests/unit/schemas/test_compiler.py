@@ -12,6 +12,10 @@ from schemas.table import Column, Table
 from schemas.validation import Validator
 
 
+def moment(year, month, day):
+    return datetime(year, month, day)  # noqa: DTZ001 - ODCS timestamps without a zone
+
+
 def column(logical_type, options=None, **more):
     return Column("a", "a", logical_type, options or {}, **more)
 
@@ -74,12 +78,12 @@ def test_a_column_of_the_wrong_type_fails_only_on_its_type():
         (column("date", {"exclusiveMaximum": "2026-01-01"}), [date(2025, 12, 31)], [date(2026, 1, 1)]),
         (column("date", {"minimum": "01-02-2026", "format": "dd-MM-yyyy"}), [date(2026, 2, 1)], [date(2026, 1, 31)]),
         (column("time", {"maximum": "12:00:00"}), [time(12)], [time(12, 0, 1)]),
-        (column("timestamp", {"minimum": "2026-01-01 00:00:00"}), [datetime(2026, 1, 1)], [datetime(2025, 12, 31)]),
+        (column("timestamp", {"minimum": "2026-01-01 00:00:00"}), [moment(2026, 1, 1)], [moment(2025, 12, 31)]),
         (column("string", enum=("a", "b", None)), ["a", None], ["c", ""]),
         (column("integer", enum=(1, 2)), [1], [3]),
         (column("number", enum=(1, 2.5)), [1.0, 2.5], [2.0]),
         (column("date", enum=("2026-01-01",)), [date(2026, 1, 1)], [date(2026, 1, 2)]),
-        (column("timestamp", enum=("2026-01-01T00:00:00",)), [datetime(2026, 1, 1)], [datetime(2026, 1, 2)]),
+        (column("timestamp", enum=("2026-01-01T00:00:00",)), [moment(2026, 1, 1)], [moment(2026, 1, 2)]),
         (column("boolean", enum=(True,)), [True], [False]),
         (column("string", rules=("bsn",)), ["111222333", None], ["123456789", "x", ""]),
     ],
@@ -90,12 +94,10 @@ def test_option_is_enforced_exactly(col, good, bad):
 
 
 def test_rule_is_named_by_the_odcs_word():
-    assert failures(column("integer", {"minimum": 1, "maximum": 2, "multipleOf": 2}), [0, 3]) == {
-        **{"minimum": 1, "maximum": 1, "multipleOf": 1},
-    }
-    assert failures(column("string", {"pattern": "x"}, required=True, rules=("bsn",)), [None, "y"]) == {
-        **{"required": 1, "pattern": 1, "bsn": 1},
-    }
+    number = column("integer", {"minimum": 1, "maximum": 2, "multipleOf": 2})
+    assert failures(number, [0, 3]) == dict.fromkeys(("minimum", "maximum", "multipleOf"), 1)
+    text = column("string", {"pattern": "x"}, required=True, rules=("bsn",))
+    assert failures(text, [None, "y"]) == dict.fromkeys(("required", "pattern", "bsn"), 1)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_timestamps_with_zone_are_compared_as_moments():
     assert failures(column("timestamp", options), zoned, zoned.dtype) == {"minimum": 1}
     local = options | {"minimum": "2026-01-01T00:00:00"}
     assert failures(column("timestamp", local), zoned, zoned.dtype) == {"minimum": 1}
-    assert failures(column("timestamp", {"timezone": True}), [datetime(2026, 1, 1)]) == {"logicalType": 1}
+    assert failures(column("timestamp", {"timezone": True}), [moment(2026, 1, 1)]) == {"logicalType": 1}
     assert failures(column("timestamp", {"timezone": False}), zoned, zoned.dtype) == {"logicalType": 2}
 
 
@@ -168,7 +170,7 @@ def test_timestamps_with_zone_are_compared_as_moments():
     ],
 )
 def test_promise_that_is_not_understood_is_refused_when_compiled(col):
-    with pytest.raises(UnusableInput, match="column a|a pattern") as caught:
+    with pytest.raises(UnusableInput, match=r"column a|a pattern") as caught:
         compile_table(Table("t", (col,)))
     assert caught.value.__context__ is None
 

@@ -78,6 +78,12 @@ def test_missing_column_is_named():
     assert found(judge) == {("m", "columnMissing"): 1}
 
 
+def test_wrong_type_without_rows_is_still_wrong():
+    judge = validator(N)
+    judge.check(pl.DataFrame({"n": []}, schema={"n": pl.String}))
+    assert found(judge) == {("n", "logicalType"): 1}
+
+
 def test_columns_may_come_in_another_order():
     judge = validator(N, Column("m", "m", "string"))
     assert judge.check(pl.DataFrame({"m": ["x"], "n": [1]}))
@@ -87,6 +93,16 @@ def test_batch_with_another_type_than_the_first_fails():
     judge = validator(Column("n", "n", "integer"))
     assert judge.check(pl.DataFrame({"n": pl.Series([1], dtype=pl.Int32)}))
     assert not judge.check(pl.DataFrame({"n": pl.Series([1], dtype=pl.Int64)}))
+
+
+def test_later_batches_of_another_shape_are_counted_and_do_not_break_down():
+    judge = validator(
+        N, Column("s", "s", "string", {"pattern": "x"}, unique=True, quality=({"metric": "nullValues", "mustBe": 0},))
+    )
+    judge.check(pl.DataFrame({"n": [1], "s": ["x"]}))
+    judge.check(pl.DataFrame({"n": ["1", None], "s": [1, 1]}))
+    judge.check(pl.DataFrame({"n": [1]}))
+    assert found(judge) == {("n", "logicalType"): 2, ("s", "logicalType"): 2, ("s", "columnMissing"): 1}
 
 
 def test_unique_is_judged_over_the_whole_stream():

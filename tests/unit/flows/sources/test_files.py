@@ -1,0 +1,274 @@
+"""Files as sources: exactly the planned columns and rows, in a stable order, one snapshot, errors without data."""
+
+from datetime import date, datetime, time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import flows.sources.files
+from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
+from core.period import Period
+from flows.sources.files import ExtractionPlan, FileSource, PlannedColumn
+from schemas.filters import parse_filter
+
+FRAME = pl.DataFrame(
+    {
+        "n": [1, 2, 3],
+        "d": [date(2026, 1, 5), date(2026, 2, 1), None],
+        "s": ["x", "y", None],
+        "secret": ["SECRET", "SECRET", "SECRET"],
+    }
+)
+JANUARY = parse_filter(
+    [
+        {"column": "d", "operator": "greaterOrEqualTo", "bound": "period.start"},
+        {"column": "d", "operator": "lessThan", "bound": "period.end"},
+    ]
+)
+
+
+def plan(*names, rows=None, **renamed):
+    columns = [PlannedColumn(name, name, pl.String()) for name in names]
+    columns += [PlannedColumn(source, name, pl.String()) for name, source in renamed.items()]
+    return ExtractionPlan(tuple(columns), rows or parse_filter([]), Period.parse("2026-01"))
+
+
+def read(source, *args, **kwargs):
+    return pl.concat(source.batches(*args, **kwargs))
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    path = tmp_path / "p.parquet"
+    FRAME.write_parquet(path)
+    return FileSource("src", path)
+
+
+def text_source(tmp_path, text):
+    path = tmp_path / "c.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return FileSource("src", path)
+
+
+def test_only_planned_columns_under_their_delivered_names(parquet):
+    frame = read(parquet, plan("s", number="n"))
+    assert frame.to_dict(as_series=False) == {"s": ["x", "y", None], "number": [1, 2, 3]}
+
+
+def test_one_source_column_may_be_delivered_twice(parquet):
+    assert read(parquet, plan(a="n", b="n")).columns == ["a", "b"]
+
+
+def test_filter_may_use_a_column_that_is_not_delivered(parquet):
+    assert read(parquet, plan("n", rows=JANUARY)).to_dict(as_series=False) == {"n": [1]}
+
+
+def test_filter_names_the_delivered_column_before_a_source_column_of_that_name(parquet):
+    rows = parse_filter([{"column": "s", "operator": "equals", "value": 2}])
+    assert read(parquet, plan(s="n", rows=rows)).to_dict(as_series=False) == {"s": [2]}
+
+
+def test_no_rows_gives_no_batches(parquet):
+    rows = parse_filter([{"column": "n", "operator": "equals", "value": 9}])
+    assert list(parquet.batches(plan("n", rows=rows))) == []
+
+
+def test_missing_column_is_named_before_anything_is_read(parquet):
+    with pytest.raises(SourceColumnMissing, match="source src has no column absent"):
+        next(parquet.batches(plan("n", "absent")))
+    rows = parse_filter([{"column": "gone", "operator": "isNull"}])
+    with pytest.raises(SourceColumnMissing, match="gone"):
+        next(parquet.batches(plan("n", rows=rows)))
+
+
+def test_filter_of_another_type_is_refused(parquet):
+    rows = parse_filter([{"column": "n", "operator": "equals", "value": "1"}])
+    with pytest.raises(UnusableInput, match="filter on n"):
+        next(parquet.batches(plan("n", rows=rows)))
+
+
+def test_batches_have_one_size_and_the_order_of_the_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(flows.sources.files, "BATCH_ROWS", 1000)
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for part in range(7):
+        numbers = pl.DataFrame({"n": range(part * 637, (part + 1) * 637)})
+        numbers.write_parquet(folder / f"{part}.parquet", row_group_size=100)
+    (folder / "readme.txt").write_text("SECRET")
+    batches = list(FileSource("src", folder).batches(plan("n")))
+    assert [batch.height for batch in batches] == [1000, 1000, 1000, 1000, 459]
+    assert pl.concat(batches)["n"].to_list() == list(range(4459))
+    assert all(batch["n"].n_chunks() == 1 for batch in batches)
+
+
+def test_folder_whose_files_differ_in_other_columns_is_read(tmp_path):
+    FRAME.write_parquet(tmp_path / "a.parquet")
+    FRAME.with_columns(extra=1).write_parquet(tmp_path / "b.parquet")
+    assert read(FileSource("src", tmp_path), plan("n")).height == 6
+
+
+def test_folder_whose_files_differ_in_type_is_refused(tmp_path):
+    FRAME.write_parquet(tmp_path / "a.parquet")
+    FRAME.with_columns(pl.col("n").cast(pl.String)).write_parquet(tmp_path / "b.parquet")
+    with pytest.raises(SourceUnavailable):
+        list(FileSource("src", tmp_path).batches(plan("n")))
+
+
+def test_wildcards_in_a_path_and_values_in_folder_names_mean_nothing(tmp_path):
+    folder = tmp_path / "year=2026"
+    folder.mkdir()
+    FRAME.write_parquet(folder / "*.parquet")
+    FRAME.write_parquet(folder / "other.parquet")
+    source = FileSource("src", folder / "*.parquet")
+    assert "year" not in source.schema()
+    assert read(source, plan("n")).height == 3
+
+
+def test_categories_are_read_as_the_text_they_stand_for(tmp_path):
+    FRAME.with_columns(pl.col("s").cast(pl.Categorical)).write_parquet(tmp_path / "p.parquet")
+    source = FileSource("src", tmp_path / "p.parquet")
+    rows = parse_filter([{"column": "s", "operator": "equals", "value": "y"}])
+    assert source.schema()["s"] == pl.String
+    assert read(source, plan("s", rows=rows)).to_dict(as_series=False) == {"s": ["y"]}
+
+
+def test_file_that_changes_while_it_is_read_is_no_snapshot(parquet, monkeypatch):
+    monkeypatch.setattr(flows.sources.files, "BATCH_ROWS", 1)
+    batches = parquet.batches(plan("n"))
+    next(batches)
+    FRAME.head(2).write_parquet(parquet.path)
+    with pytest.raises(SourceUnavailable):
+        list(batches)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"PAR1", b"PAR1SECRETxxxxPAR1", b"SECRET" * 1000],
+)
+def test_damaged_parquet_is_unavailable_and_says_nothing_about_its_content(tmp_path, damage):
+    path = tmp_path / "p.parquet"
+    path.write_bytes(damage)
+    with pytest.raises(SourceUnavailable, match="source src cannot be read") as caught:
+        list(FileSource("src", path).batches(plan("n")))
+    assert caught.value.__context__ is None
+    assert "SECRET" not in str(caught.value)
+
+
+def test_truncated_parquet_is_unavailable(parquet):
+    whole = parquet.path.read_bytes()
+    parquet.path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceUnavailable):
+        list(parquet.batches(plan("n")))
+
+
+def test_absent_file_and_empty_folder_and_other_kinds(tmp_path):
+    with pytest.raises(SourceUnavailable, match="does not exist"):
+        FileSource("src", tmp_path / "absent.parquet").schema()
+    with pytest.raises(SourceUnavailable, match="does not exist"):
+        FileSource("src", tmp_path / "absent.csv").schema()
+    with pytest.raises(SourceUnavailable, match="no Parquet files"):
+        FileSource("src", tmp_path).schema()
+    with pytest.raises(UnusableInput, match="must be a"):
+        FileSource("src", Path("x.xlsx")).schema()
+
+
+@pytest.mark.parametrize("name", ["loop.parquet", "loop.csv"])
+def test_file_that_the_system_cannot_open_is_unavailable(tmp_path, name):
+    path = tmp_path / name
+    path.symlink_to(path)
+    with pytest.raises(SourceUnavailable):
+        FileSource("src", path).schema()
+
+
+TYPED = ExtractionPlan(
+    (
+        PlannedColumn("i", "i", pl.Int64()),
+        PlannedColumn("f", "f", pl.Float64()),
+        PlannedColumn("b", "b", pl.Boolean()),
+        PlannedColumn("d", "d", pl.Date()),
+        PlannedColumn("t", "t", pl.Datetime("us")),
+        PlannedColumn("c", "c", pl.Time()),
+        PlannedColumn("s", "s", pl.String()),
+        PlannedColumn("k", "k", pl.Date(), text_format="%Y%m%d"),
+    )
+)
+
+
+def test_csv_is_read_as_the_contract_types_it(tmp_path):
+    text = (
+        "\ufeffextra,i,f,b,d,t,c,s,k\r\n"
+        'x,-7,1.5e3,true,2026-01-05,2026-01-05T01:02:03.5,12:00:00,"a, ""b""\r\nc",20260105\r\n'
+        'x,,,,,,,"",\r\n'
+    )
+    frame = read(text_source(tmp_path, text), TYPED)
+    assert frame.rows() == [
+        (
+            *(-7, 1500.0, True, date(2026, 1, 5), datetime.fromisoformat("2026-01-05T01:02:03.5"), time(12)),
+            *('a, "b"\r\nc', date(2026, 1, 5)),
+        ),
+        (None, None, None, None, None, None, "", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *[("i", text) for text in ("1.0", " 1", "1_0", "0x1", "99999999999999999999", "x", "1e3")],
+        *[("f", text) for text in ("nan", "inf", "1,5", "1_0", " 1")],
+        *[("b", text) for text in ("TRUE", "1", "ja", "t")],
+        *[("d", text) for text in ("2026-1-5", "05-01-2026", "2026-02-30", "20260105", "2026-01-05 ", "2026-01-05T00")],
+        *[("t", text) for text in ("2026-01-05", "2026-01-05T25:00:00", "2026-01-05T00:00:00+01:00")],
+        *[("c", text) for text in ("12:00", "25:00:00", "noon")],
+        *[("k", text) for text in ("2026-01-05", "20260230", "202615", "00000000")],
+    ],
+)
+def test_text_that_is_not_exactly_of_its_type_is_counted_and_not_converted(tmp_path, name, text):
+    source = text_source(tmp_path, f'{name},z\n"{text}",1\n,1\n')
+    one = ExtractionPlan(tuple(column for column in TYPED.columns if column.name == name))
+    counted = []
+    frame = read(source, one, lambda column, count: counted.append((column, count)))
+    assert counted == [(name, 1)]
+    assert frame[name].to_list() == [None, None]
+    with pytest.raises(RowsInvalid, match=f"column {name} has 1 values") as caught:
+        read(source, one)
+    assert str(caught.value) == f"column {name} has 1 values that cannot be read as its type"
+
+
+def test_timestamps_with_zone_are_read_as_moments(tmp_path):
+    source = text_source(tmp_path, "t\n2026-01-05T00:00:00Z\n2026-01-05T01:00:00+01:00\n2026-01-05 01:00:00\n")
+    zoned = ExtractionPlan((PlannedColumn("t", "t", pl.Datetime("us", "Europe/Amsterdam")),))
+    assert read(source, zoned)["t"].n_unique() == 1
+
+
+def test_csv_rows_are_filtered_by_typed_values(tmp_path):
+    source = text_source(tmp_path, "n,d\n1,2026-01-31\n2,2026-02-01\n3,\n")
+    january = ExtractionPlan(
+        (PlannedColumn("n", "n", pl.Int64()), PlannedColumn("d", "d", pl.Date())), JANUARY, Period.parse("2026-01")
+    )
+    assert read(source, january).rows() == [(1, date(2026, 1, 31))]
+
+
+def test_unreadable_value_in_a_filtered_column_is_reported_and_not_just_dropped(tmp_path):
+    source = text_source(tmp_path, "d\n2026-01-31\nSECRET\n")
+    january = ExtractionPlan((PlannedColumn("d", "d", pl.Date()),), JANUARY, Period.parse("2026-01"))
+    with pytest.raises(RowsInvalid, match="column d has 1 values"):
+        read(source, january)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n,m\n1\n",
+        "n,m\n1,2,3\n",
+        'n,m\n"SECRET,2\n',
+        b"n,m\n\xff\xfeSECRET,2\n",
+        "n,n\n1,2\n",
+        "",
+    ],
+)
+def test_csv_that_is_no_table_is_refused_without_quoting_it(tmp_path, text):
+    with pytest.raises(SourceUnavailable) as caught:
+        list(text_source(tmp_path, text).batches(plan("n", "m")))
+    assert "SECRET" not in str(caught.value)
+    assert caught.value.__context__ is None
