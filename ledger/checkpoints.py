@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Engine, desc, select
+from sqlalchemy import Engine
 
 from core.canonical import canonical_json, parse_json
 from core.clock import Clock, to_rfc3339
 from core.database import reading
 from core.errors import GlaError, LedgerTampered, LedgerUnavailable
-from ledger.tables import events
+from ledger.events import LAST
 
 NAMESPACE = "gla-ledger"
 
@@ -52,7 +52,7 @@ def write_checkpoint(engine: Engine, path: Path, signer: CheckpointSigner, clock
     Raises `LedgerUnavailable` when the file cannot be written.
     """
     with reading(engine) as connection:
-        last = connection.execute(select(events.c.seq, events.c.hash).order_by(desc(events.c.seq)).limit(1)).first()
+        last = connection.execute(LAST).first()
     if last is None:
         return None
     checkpoint = Checkpoint(last.seq, last.hash, to_rfc3339(clock()))

@@ -149,7 +149,7 @@ def all_by_id(connection: Connection) -> Iterator[Delivery]:
 
 
 def create(connection: Connection, delivery: Delivery) -> None:
-    connection.execute(insert(deliveries).values(**vars(delivery)))
+    connection.execute(insert(deliveries), vars(delivery))
 
 
 def save(connection: Connection, delivery: Delivery, *, held_by: int) -> None:

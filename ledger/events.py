@@ -16,6 +16,8 @@ from ledger.chain import GENESIS, EventBody, event_hash
 from ledger.tables import events
 from ledger.vocabulary import Action, Result
 
+LAST = select(events.c.seq, events.c.hash).order_by(desc(events.c.seq)).limit(1)
+_INSERT = insert(events)
 _BATCH = 5_000  # events per fetch: bounded memory however long the ledger is
 
 
@@ -45,7 +47,7 @@ def append(
     """Put an event at the end of the chain. Where one with the same `once` exists, return that one and add nothing."""
     if once is not None and (known := find_once(connection, once)) is not None:
         return known
-    last = connection.execute(select(events.c.seq, events.c.hash).order_by(desc(events.c.seq)).limit(1)).first()
+    last = connection.execute(LAST).first()
     previous = GENESIS if last is None else str(last.hash)
     body = EventBody(
         seq=1 if last is None else last.seq + 1,
@@ -61,7 +63,7 @@ def append(
         detail=canonical_json(dict(detail)).decode(),
     )
     event = Event(body, previous, event_hash(previous, body))
-    connection.execute(insert(events).values(**vars(body), previous=previous, hash=event.hash))
+    connection.execute(_INSERT, {**vars(body), "previous": previous, "hash": event.hash})
     return event
 
 
