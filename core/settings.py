@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     home: Path = Path(".gla")
     database_url: SecretStr | None = None
     log_level: str = "WARNING"
+    prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     dropzone: DropzoneSettings = DropzoneSettings()
     delivery: DeliverySettings = DeliverySettings()
 
@@ -70,6 +71,16 @@ class Settings(BaseSettings):
     def dropzone_dir(self) -> Path:
         """What the public can reach: `deliveries/`, `accounts.json`, `spool/`; only ciphertext."""
         return self.home / "dropzone"
+
+    @property
+    def prefect_dir(self) -> Path:
+        """Home of a Prefect server and worker that we start ourselves."""
+        return self.home / "prefect"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Output of the programs that we start ourselves."""
+        return self.home / "logs"
 
     @property
     def checkpoints_path(self) -> Path:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from core.canonical import parse_json
 from core.errors import UnusableInput
 from core.ids import checked_name
 from transports.base import Transport
-from transports.sftp import SftpDestination, SftpTransport
+
+if TYPE_CHECKING:
+    from transports.sftp import SftpDestination
 
 DROPZONE = "dropzone"  # our own; never in the registry
 _SFTP_PORT = 22
@@ -47,6 +50,8 @@ class Destinations:
 
     def open(self, destination_id: str, connect_seconds: float) -> Transport:
         """Connect; raises the errors below `DestinationError`."""
+        from transports.sftp import SftpTransport  # noqa: PLC0415 - paramiko costs a third of a second
+
         return SftpTransport(_sftp(destination_id, self.get(destination_id), connect_seconds))
 
     def list(self) -> list[tuple[str, str]]:
@@ -63,6 +68,8 @@ class Destinations:
 
 
 def _sftp(destination_id: str, entry: dict[str, str], connect_seconds: float) -> SftpDestination:
+    from transports.sftp import SftpDestination  # noqa: PLC0415
+
     try:
         parts = urlsplit(entry["uri"])
         port = parts.port or _SFTP_PORT

@@ -87,10 +87,10 @@ def _cut(source: Path) -> None:
 
 
 def _gla(prefect: PrefectWorld, *arguments: str) -> None:
-    log = (prefect.world.home / "logs" / "cli.log").open("ab")
     environment = {**prefect.stack.environment, "GLA_LOG_LEVEL": "DEBUG"}
     command = [sys.executable, "-m", "apps.cli.main", *arguments]
-    subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
+    with (prefect.world.home / "logs" / "cli.log").open("ab") as log:
+        subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
 
 
 def secrets(prefect: PrefectWorld) -> dict[str, re.Pattern[bytes]]:
