@@ -6,6 +6,7 @@ until SIGTERM or SIGINT; or `with Dropzone(...) as zone` in a program that goes 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import socket
@@ -84,6 +85,8 @@ class Dropzone:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         self._stopping.set()
+        with contextlib.suppress(OSError):  # wakes `accept`; it may be closed already
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
     def _run(self) -> None:
@@ -107,6 +110,8 @@ class Dropzone:
         except TimeoutError:
             return
         except OSError as error:  # no descriptors left: leave the others time to end
+            if self._stopping.is_set():
+                return
             logger.error("cannot accept a connection: %s", type(error).__name__)  # noqa: TRY400
             self._stopping.wait(_TICK_SECONDS)
             return

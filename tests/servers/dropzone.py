@@ -87,8 +87,7 @@ class DropzoneWorld:
             transport.connect(username=user, pkey=paramiko.PKey.from_path(self.keys / (key or user)))
             client = paramiko.SFTPClient.from_transport(transport)
             assert client is not None
-            with client:
-                yield client
+            yield client  # the transport closes it, also when the server is gone
 
     def pickups(self) -> list[Pickup]:
         """What is in the finished spool files, in the order in which it ended."""
