@@ -19,6 +19,7 @@ def dropzone() -> None:
 @click.pass_obj
 def serve(settings: Settings, port: int | None) -> None:
     """Serve until SIGTERM or Ctrl-C. Prints where it listens and its host key, for the recipients' known_hosts."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)  # also where this is the first command
     custody = Custody(settings.keys_dir)
     if not custody.exists(Role.DROPZONE_HOST):
         custody.create(Role.DROPZONE_HOST)

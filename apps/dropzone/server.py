@@ -65,7 +65,7 @@ class Dropzone:
         self._accounts = AccountsFile(root / ACCOUNTS_NAME)
         self._connections: list[_Connection] = []
         self._stopping = threading.Event()
-        for folder in (self._deliveries, self._spool):
+        for folder in (root, self._deliveries, self._spool):
             folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
         recover(self._spool)
         self._listener = _listener(settings.host, settings.port)

@@ -1,0 +1,87 @@
+"""`gla dropzone serve` as an operator starts it, in a home that does not exist yet."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import paramiko
+import pytest
+
+pytestmark = pytest.mark.server
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "apps.cli.main", "dropzone", "serve", *arguments]
+        environment = {**os.environ, "GLA_HOME": str(home), "GLA_DROPZONE__PORT": "0"}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def announced(process: subprocess.Popen[str]) -> tuple[int, str]:
+    line = process.stdout.readline()
+    match = re.fullmatch(r"drop zone on 127\.0\.0\.1 port (\d+), host key (ssh-ed25519 \S+) \(SHA256:\S+\)\n", line)
+    assert match, line
+    return int(match[1]), match[2]
+
+
+def shown_host_key(port: int) -> str:
+    with paramiko.Transport(("127.0.0.1", port)) as transport:
+        transport.start_client(timeout=10)
+        key = transport.get_remote_server_key()
+        return f"{key.get_name()} {key.get_base64()}"
+
+
+def test_it_says_where_it_listens_and_with_which_key_and_stops_with_exit_0(start: Start, home: Path) -> None:
+    process = start()
+    port, key = announced(process)
+    assert shown_host_key(port) == key
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+    assert process.stderr.read() == ""
+
+    port, same = announced(start("--port", "0"))
+    assert shown_host_key(port) == same == key
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert not any(stat.S_IMODE(path.stat().st_mode) & 0o007 for path in home.rglob("*"))
+
+
+def test_a_port_that_is_taken_is_one_sentence_and_exit_2(start: Start) -> None:
+    port, _ = announced(start())
+    second = start("--port", str(port))
+    assert second.wait(timeout=20) == 2
+    assert second.stderr.read().count("\n") == 1
+
+
+def test_a_host_key_that_is_damaged_is_one_sentence_and_exit_30(start: Start, home: Path) -> None:
+    process = start()
+    announced(process)
+    process.terminate()
+    process.wait(timeout=10)
+    (home / "keys" / "dropzone-host").write_text("damaged")
+    again = start()
+    assert again.wait(timeout=20) == 30
+    assert again.stderr.read().count("\n") == 1
