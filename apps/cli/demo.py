@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from keys.private.custody import Role
 from keys.private.identities import generate_identity, parse_identities
 from keys.private.signing import Signer, load_signer
 from keys.sshsig import Namespace
+from schemas.products import product_contract
 from schemas.reader import read_document
 
 AGREEMENT = "GLA-2026-0001"
@@ -165,8 +165,7 @@ def _conclude(services: Services, recipient: Recipient) -> Path:
 
 
 def _product() -> dict[str, Any]:
-    path = resources.files("schemas") / "products" / f"{PRODUCT}.odcs.yaml"
-    return dict(read_document(path.read_bytes(), "the product"))
+    return dict(read_document(product_contract(PRODUCT), "the product"))
 
 
 def _agreed_table(product: dict[str, Any]) -> dict[str, Any]:

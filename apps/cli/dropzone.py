@@ -30,3 +30,22 @@ def serve(settings: Settings, port: int | None) -> None:
         click.echo(f"drop zone on {chosen.host} port {actual}, host key {key.line} ({key.fingerprint})")
 
     serve_dropzone(settings.dropzone_dir, custody.path(Role.DROPZONE_HOST), chosen, ready)
+
+
+@dropzone.command("known-hosts")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port, where it is not the one in the settings.")
+@click.pass_obj
+def known_hosts(settings: Settings, port: int | None) -> None:
+    """Print the line for a recipient's known_hosts, so that it accepts no other server as this zone."""
+    key = Custody(settings.keys_dir).public_key(Role.DROPZONE_HOST)
+    click.echo(f"[{settings.dropzone.host}]:{port or settings.dropzone.port} {key.line}")
+
+
+@dropzone.command()
+@click.pass_obj
+def collect(settings: Settings) -> None:
+    """Record in the ledger what recipients fetched; the `collect` flow does this every five minutes."""
+    from flows.steps.pickups import record_pickups  # noqa: PLC0415 - the server itself must not load the ledger
+    from flows.wiring import open_services  # noqa: PLC0415
+
+    click.echo(f"{record_pickups(open_services(settings))} readings recorded")

@@ -65,18 +65,17 @@ def gla(context: click.Context) -> None:
 def main() -> None:
     """Run the command line; one of our errors becomes one sentence and its exit code."""
     try:
-        gla.main(standalone_mode=False)
+        code = gla.main(standalone_mode=False)
     except GlaError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)  # click returns the code of `ctx.exit` in this mode
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
+from flows.sources.guess import SAMPLE_ROWS, guessed_types
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from flows.sources.text import csv_batches, csv_columns
 
@@ -55,6 +56,14 @@ class FileSource:
         if len(set(names)) != len(names):
             raise SourceUnavailable(f"source {self.id} names a column twice")
         return dict.fromkeys(names, pl.String())
+
+    def draft_schema(self) -> dict[str, pl.DataType]:
+        """Like `schema`, with a guess at the types of a CSV file's columns: for drafts that a person edits."""
+        if self.kind == "parquet":
+            return self.schema()
+        names = tuple(PlannedColumn(name, name, pl.String()) for name in self.schema())
+        first = next(self.batches(ExtractionPlan(names)), pl.DataFrame(schema=self.schema()))
+        return guessed_types(first.head(SAMPLE_ROWS))
 
     def batches(self, plan: ExtractionPlan, unreadable: Unreadable = refuse_unreadable) -> Iterator[pl.DataFrame]:
         """Frames with exactly the plan's columns and rows; `unreadable` is told about text that is not of its type.

@@ -35,7 +35,7 @@ def draft(
 ) -> dict[str, Any]:
     """A draft over `source_id` for `recipient` as an ODCS document; all columns unless some are named."""
     checked_name(agreement_id, "the id of an agreement")
-    schema = services.sources.get(source_id).schema()
+    schema = services.sources.get(source_id).draft_schema()
     missing = {*columns, *([period_column] if period_column else [])} - set(schema)
     if missing:
         raise UnusableInput(f"source {source_id} has no column {', '.join(sorted(missing))}: run gla source list")

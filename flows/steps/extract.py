@@ -9,19 +9,14 @@ import polars as pl
 from core.canonical import digest
 from core.period import Period
 from flows.sources.files import FileSource
-from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
+from flows.sources.plan import ExtractionPlan, Unreadable, planned_columns
 from schemas.agreement import Agreement
 from schemas.compiler import CompiledTable
-from schemas.logical_types import text_format
 
 
 def plan(agreement: Agreement, compiled: CompiledTable, period: Period) -> ExtractionPlan:
     """What will be read, decided by the agreement and the period alone."""
-    columns = tuple(
-        PlannedColumn(column.source_name, column.name, compiled.dtypes[column.name], text_format(column))
-        for column in agreement.contract.table.columns
-    )
-    return ExtractionPlan(columns, agreement.filter, period)
+    return ExtractionPlan(planned_columns(compiled), agreement.filter, period)
 
 
 def plan_digest(agreement: Agreement, extraction: ExtractionPlan) -> str:
