@@ -19,7 +19,9 @@ from core.errors import UnusableInput
 from core.ids import checked_name
 
 STAGING_PREFIX = ".staging-"
-BLOCK_BYTES = 1024 * 1024  # per local read, write and digest update
+BLOCK_BYTES = (
+    4 * 261_120
+)  # per local read and digest update: about 1 MiB, and a whole number of OpenSSH's largest requests
 
 
 @dataclass(frozen=True)
