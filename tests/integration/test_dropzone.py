@@ -21,7 +21,7 @@ from paramiko.sftp import CMD_EXTENDED, CMD_READ, CMD_SYMLINK, int64
 from apps.dropzone import server as dropzone_server
 from core.errors import KeyUnusable, UnusableInput
 from core.settings import DropzoneSettings
-from schemas.accounts import whole_together
+from schemas.spans import whole_together
 from tests.servers.dropzone import DELIVERY, DropzoneWorld
 from tests.servers.openssh import make_key, public_line
 from tests.servers.proxy import CuttableProxy

