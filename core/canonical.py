@@ -12,10 +12,10 @@ from core.errors import UnusableInput
 
 
 def canonical_json(value: Any) -> bytes:
-    """The RFC 8785 bytes of a JSON value; raises `UnusableInput` for NaN, dates and big integers."""
+    """The RFC 8785 bytes of a JSON value; raises `UnusableInput` for NaN, dates, big integers and lone surrogates."""
     try:
         return bytes(rfc8785.dumps(value))
-    except (rfc8785.CanonicalizationError, TypeError, RecursionError) as error:
+    except (rfc8785.CanonicalizationError, TypeError, RecursionError, UnicodeEncodeError) as error:
         reason = type(error).__name__
     raise UnusableInput(f"the document has no canonical JSON form ({reason}): quote dates, use strings for big numbers")
 

@@ -25,11 +25,15 @@ def to_rfc3339(moment: datetime) -> str:
 
 
 def from_rfc3339(text: str) -> datetime:
-    """Inverse of `to_rfc3339`; raises ValueError on text without an offset."""
+    """Inverse of `to_rfc3339`; raises ValueError on text without an offset, or outside the years 1 to 9999 in UTC."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("a timestamp needs an offset")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise ValueError("a timestamp lies outside the calendar")
 
 
 def dutch_date(moment: datetime) -> date:
