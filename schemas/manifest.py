@@ -7,10 +7,11 @@ people in it: counts, sums and plaintext digests travel in the pakbon, which is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from core.canonical import canonical_json, parse_json
@@ -18,6 +19,7 @@ from core.clock import from_rfc3339, to_rfc3339
 from core.errors import ManifestInvalid, UnusableInput
 from core.ids import checked_name
 from core.period import Period
+from schemas.invalid import places
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.json.sig"
@@ -25,8 +27,23 @@ PAKBON_NAME = "pakbon.json.age"
 CHUNK_BYTES = 4 * 1024 * 1024  # a damaged file is repaired by chunks of this size; 1 GB has 256 digests
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, AfterValidator(lambda text: checked_name(text, "a file name"))]
-PeriodText = Annotated[str, AfterValidator(lambda text: str(Period.parse(text)))]
+
+
+def _form(checked: Callable[[str], str]) -> AfterValidator:
+    """Our own check as one of pydantic's, which names the field only for a ValueError."""
+
+    def check(text: str) -> str:
+        try:
+            return checked(text)
+        except UnusableInput:
+            pass
+        raise ValueError("not of the right form")
+
+    return AfterValidator(check)
+
+
+FileName = Annotated[str, _form(lambda text: checked_name(text, "a file name"))]
+PeriodText = Annotated[str, _form(lambda text: str(Period.parse(text)))]
 Timestamp = Annotated[str, AfterValidator(lambda text: to_rfc3339(from_rfc3339(text)))]
 Count = Annotated[int, Field(ge=0, le=2**53)]  # JSON numbers are exact up to here
 
@@ -50,12 +67,27 @@ class _Document(BaseModel):
         """Parse and check; `ManifestInvalid` names the fields that are wrong, never their values."""
         try:
             value = parse_json(data, cls.__name__.lower())
-            return cls.model_validate_json(canonical_json(value))
+            return cls.model_validate_json(canonical_json(value), by_alias=True, by_name=False)
         except UnusableInput:
             fields = "not JSON"
         except ValidationError as error:
-            fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False)[:5])
+            fields = places(error)
         raise ManifestInvalid(f"the {cls.__name__.lower()} is not valid ({fields}): ask the sender for a new delivery")
+
+
+class _Named(Protocol):
+    @property
+    def filename(self) -> str: ...
+
+
+_Files = TypeVar("_Files", bound=tuple[_Named, ...])
+
+
+def _named_once(files: _Files) -> _Files:
+    """Two files of one name would be one file; on some disks also if they differ in case only."""
+    if len({file.filename.lower() for file in files}) != len(files):
+        raise ValueError("two files have the same name")
+    return files
 
 
 class ManifestFile(_Document):
@@ -65,8 +97,14 @@ class ManifestFile(_Document):
     size: Count
     checksum: Sha256
     content_type: str
-    chunk_size: Count = CHUNK_BYTES
+    chunk_size: Annotated[Count, Field(ge=1)] = CHUNK_BYTES
     chunks: tuple[Sha256, ...]
+
+    @model_validator(mode="after")
+    def _chunks_make_the_whole(self) -> Self:
+        if len(self.chunks) != -(-self.size // self.chunk_size):
+            raise ValueError("the number of chunks does not fit the size")
+        return self
 
 
 class Manifest(_Document):
@@ -83,7 +121,7 @@ class Manifest(_Document):
     supersedes: int | None
     creation_time: Timestamp
     expiration_time: Timestamp
-    files: tuple[ManifestFile, ...]
+    files: Annotated[tuple[ManifestFile, ...], AfterValidator(_named_once)]
 
     @property
     def expires(self) -> datetime:
@@ -110,4 +148,10 @@ class Pakbon(_Document):
     rows: Count
     sums: dict[str, str]
     plan_digest: Sha256
-    files: tuple[PakbonFile, ...]
+    files: Annotated[tuple[PakbonFile, ...], AfterValidator(_named_once)]
+
+    @model_validator(mode="after")
+    def _rows_are_those_of_the_files(self) -> Self:
+        if self.rows != sum(file.rows for file in self.files):
+            raise ValueError("the number of rows is not that of the files")
+        return self
