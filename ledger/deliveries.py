@@ -14,6 +14,7 @@ from core.errors import DeliveryBusy
 from core.period import Period
 from ledger.states import State
 from ledger.tables import deliveries
+from schemas.spans import Spans
 
 ROW_DIGEST = "row"  # in the detail of an event: `history_digest` of the delivery after it
 _BATCH = 1_000  # deliveries per fetch: bounded memory however many there are
@@ -111,6 +112,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class FileReading:
+    """Which bytes of a file of `size` bytes were read, and how it ended; see `schemas.spans.Reading`."""
+
+    size: int
+    spans: Spans
+    closed: bool
+    ended: str
+
+
+@dataclass(frozen=True)
 class Pickup:
     """A recipient read `file` of a delivery, as a whole or in part. `files` are all that the delivery consists of."""
 
@@ -119,7 +130,7 @@ class Pickup:
     edition: int
     recipient: str
     file: str
-    whole: bool
+    reading: FileReading
     files: frozenset[str]
     once: str  # the name of this reading, so that a spool that is read twice counts once
     detail: Mapping[str, Any]

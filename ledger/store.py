@@ -21,10 +21,11 @@ from core.database import reading, writing
 from core.errors import DeliveryBusy, DeliveryStateError
 from core.period import Period
 from ledger import claims, deliveries, events
-from ledger.deliveries import ROW_DIGEST, Claim, ClaimRequest, Columns, Delivery, Pickup
+from ledger.deliveries import ROW_DIGEST, Claim, ClaimRequest, Columns, Delivery, FileReading, Pickup
 from ledger.events import Event
 from ledger.states import State, can_follow, check_transition
 from ledger.vocabulary import Action, Result
+from schemas.spans import whole_together
 
 _INTENT = frozenset({State.EXTRACTING, State.PUBLISHING})
 
@@ -186,7 +187,8 @@ class Ledger:
     def record_pickup(self, pickup: Pickup) -> bool:
         """Record that the recipient read one file; False if this reading was recorded before.
 
-        When every file of a published delivery was read as a whole, the delivery becomes picked up.
+        When every file of a published delivery was read as a whole, at once or in parts that together are the whole,
+        the delivery becomes picked up.
         """
         with writing(self.engine) as connection:
             if events.find_once(connection, pickup.once) is not None:
@@ -195,7 +197,8 @@ class Ledger:
             if delivery is not None and delivery.recipient != pickup.recipient:
                 delivery = None  # a reading that fits no delivery is kept, as failed, and changes none
             self._record_reading(connection, pickup, delivery)
-            if delivery is not None and delivery.picked_up_at is None and _all_read(connection, delivery, pickup):
+            waiting = delivery is not None and delivery.published_at is not None and delivery.picked_up_at is None
+            if delivery is not None and waiting and _all_read(connection, delivery, pickup):
                 self._pick_up(connection, delivery)
         return True
 
@@ -242,7 +245,12 @@ class Ledger:
             f"delivery:{pickup.agreement_id}/{pickup.period}/{pickup.edition}/{pickup.file}",
             Result.FAILED if delivery is None else Result.OK,
             pickup.recipient,
-            {**pickup.detail, "file": pickup.file, "whole": pickup.whole},
+            {
+                **pickup.detail,
+                **vars(pickup.reading),
+                "file": pickup.file,
+                "whole": whole_together([pickup.reading]),
+            },
             pickup.agreement_id,
             None if delivery is None else delivery.id,
             once=pickup.once,
@@ -325,10 +333,10 @@ def _told(columns: Columns) -> dict[str, Any]:
 
 
 def _all_read(connection: Connection, delivery: Delivery, pickup: Pickup) -> bool:
-    read = set()
+    readings: dict[str, list[FileReading]] = {file: [] for file in pickup.files}
     for event in events.of_delivery(connection, delivery.id):
         if event.body.action == Action.DELIVERY_READ:
             detail = loads(event.body.detail)
-            if detail["whole"]:
-                read.add(detail["file"])
-    return read >= set(pickup.files)
+            reading = FileReading(detail["size"], detail["spans"], detail["closed"], detail["ended"])
+            readings.setdefault(detail["file"], []).append(reading)
+    return all(whole_together(readings[file]) for file in pickup.files)

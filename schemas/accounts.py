@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,7 +18,8 @@ from core.canonical import canonical_json, parse_json
 from core.clock import from_rfc3339, to_rfc3339
 from core.errors import UnusableInput
 from core.ids import checked_name
-from schemas.spans import Spans, add_span, count, covers
+from schemas.invalid import places
+from schemas.spans import count, covers
 
 ACCOUNTS_NAME = "accounts.json"  # beside `deliveries/` and `spool/` in the drop zone
 
@@ -73,7 +73,7 @@ class _Document(BaseModel):
         try:
             return cls.model_validate_json(value)
         except ValidationError as error:
-            fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False)[:5])
+            fields = places(error)
         raise UnusableInput(f"{what} is not valid ({fields})")
 
 
@@ -104,7 +104,7 @@ class Pickup(_Document):
     """One file that a recipient opened and closed, or lost the connection to.
 
     `whole` says that every byte was sent and the recipient's program closed the file itself: strong evidence, not the
-    recipient's signed receipt. After a resumed download no single pickup is whole: see `whole_together`.
+    recipient's signed receipt. After a resumed download no single pickup is whole: see `spans.whole_together`.
     """
 
     recipient: RecipientName
@@ -125,13 +125,3 @@ class Pickup(_Document):
         if self.bytes_read != count(self.spans) or self.whole != (self.closed and covers(self.spans, self.size)):
             raise ValueError("the counts of a pickup contradict each other")
         return self
-
-
-def whole_together(pickups: Iterable[Pickup]) -> bool:
-    """Whether these pickups of one file cover it together, the last of them closed in good order."""
-    spans: Spans = ()
-    last: Pickup | None = None
-    for last in sorted(pickups, key=lambda pickup: pickup.ended):
-        for start, end in last.spans:
-            spans = add_span(spans, start, end)
-    return last is not None and last.closed and covers(spans, last.size)

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Protocol
 
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
@@ -34,6 +36,32 @@ def add_span(spans: Spans, start: int, end: int) -> Spans:
 def covers(spans: Spans, size: int) -> bool:
     """Whether every byte of a file of `size` bytes is covered; of an empty file there is nothing to miss."""
     return size == 0 or spans == ((0, size),)
+
+
+class Reading(Protocol):
+    """One reading of a file of `size` bytes; `closed` if the reader closed it, `ended` is RFC 3339 text in UTC."""
+
+    @property
+    def spans(self) -> Spans: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def ended(self) -> str: ...
+
+
+def whole_together(readings: Iterable[Reading]) -> bool:
+    """Whether a file was read whole in one or several readings (a resumed download), of which the one that made it
+    whole was closed in good order. What is read after that changes nothing.
+    """
+    spans: Spans = ()
+    for reading in sorted(readings, key=lambda each: each.ended):
+        for start, end in reading.spans:
+            spans = add_span(spans, start, end)
+        if reading.closed and covers(spans, reading.size):
+            return True
+    return False
 
 
 def count(spans: Spans) -> int:

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from pathlib import Path
+import re
 
 from core.canonical import sha256_hex
-from core.errors import GlaError
+from core.errors import GlaError, UnusableInput
+from core.ids import checked_name
 from core.period import Period
 from flows.steps.seal import Sealed
 from flows.wiring import Services
+from ledger.deliveries import FileReading
 from ledger.deliveries import Pickup as Reading
 from schemas.accounts import Pickup
 
 logger = logging.getLogger(__name__)
 
+_EDITION = re.compile(r"edition-([1-9][0-9]{0,8})")
+_IN_DETAIL = {"bytes_read", "address", "session", "fingerprint", "started"}
+
 
 def record_pickups(services: Services) -> int:
-    """Record every finished spool file and remove it; returns how many readings were new. A line that we did not
-    write is kept aside as `.rejected` and logged: it never stops the others.
+    """Record every finished spool file and remove it; returns how many readings were new. A file with a line that we
+    did not write is kept aside as `.rejected` and logged, after its other lines: it never stops the others.
     """
     count = 0
     for path in sorted((services.settings.dropzone_dir / "spool").glob("*.jsonl")):
         try:
-            for line in path.read_bytes().splitlines():
+            lines = path.read_bytes().splitlines()
+        except FileNotFoundError:  # another collector was here first
+            continue
+        fine = True
+        for number, line in enumerate(lines, 1):
+            try:
                 count += services.ledger.record_pickup(_reading(services, Pickup.from_bytes(line), line))
-        except GlaError as error:
-            if error.transient:
-                raise
-            logger.warning("spool file %s is set aside: %s", path.name, error)
-            path.rename(path.with_suffix(".rejected"))
+            except GlaError as error:
+                if error.transient:
+                    raise
+                fine = False
+                logger.warning("spool file %s is set aside for its line %d: %s", path.name, number, error)
+        if fine:
+            path.unlink(missing_ok=True)
         else:
-            path.unlink()
+            path.replace(path.with_suffix(".rejected"))
     return count
 
 
 def _reading(services: Services, pickup: Pickup, line: bytes) -> Reading:
-    agreement_id, period_text, edition_text, file = Path(pickup.path).parts[-4:]
-    period, edition = Period.parse(period_text), int(edition_text.removeprefix("edition-"))
+    agreement_id, period, edition, file = _place(pickup.path)
     delivery = services.ledger.get(agreement_id, period, edition)
     files = Sealed.from_json(delivery.sealed).files if delivery and delivery.sealed else {file: (0, "")}
     return Reading(
@@ -47,12 +57,18 @@ def _reading(services: Services, pickup: Pickup, line: bytes) -> Reading:
         edition=edition,
         recipient=pickup.recipient,
         file=file,
-        whole=pickup.whole,
+        reading=FileReading(pickup.size, pickup.spans, pickup.closed, pickup.ended),
         files=frozenset(files),
         once=sha256_hex(line),
-        detail={
-            name: value
-            for name, value in json.loads(line).items()
-            if name in ("size", "bytes_read", "address", "session", "fingerprint", "started", "ended")
-        },
+        detail=pickup.model_dump(mode="json", include=_IN_DETAIL),
     )
+
+
+def _place(path: str) -> tuple[str, Period, int, str]:
+    """What agreement/period/edition-N/file names; `UnusableInput` for any other path."""
+    names = path.split("/")
+    edition = _EDITION.fullmatch(names[2]) if len(names) == 4 else None
+    if edition is None:
+        raise UnusableInput("the path of a pickup is not of the form AGREEMENT/PERIOD/edition-N/FILE")
+    period = Period.parse(names[1])
+    return checked_name(names[0], "an agreement"), period, int(edition[1]), checked_name(names[3], "a file")

@@ -12,7 +12,7 @@ from core.database import open_engine, reading, writing
 from core.errors import DeliveryBusy, DeliveryStateError, LedgerUnavailable, Unexpected, UnusableInput
 from core.period import Period
 from ledger import events
-from ledger.deliveries import Pickup
+from ledger.deliveries import FileReading, Pickup
 from ledger.events import Event
 from ledger.states import State
 from ledger.store import Ledger
@@ -61,9 +61,10 @@ def state(ledger: Ledger, edition: int = 1) -> State:
 
 
 def pickup(file: str, *, whole: bool = True, once: str = "reading-1", **changes: object) -> Pickup:
+    reading = FileReading(10, ((0, 10 if whole else 9),), closed=True, ended="2026-02-01T06:00:00.000Z")
     fields = {"agreement_id": AGREEMENT, "period": JANUARY, "edition": 1, "recipient": "gemeente-voorbeeld"}
-    fields |= {"files": frozenset({"a", "b"}), "detail": {"bytes": 10}} | changes
-    return Pickup(file=file, whole=whole, once=once, **fields)
+    fields |= {"files": frozenset({"a", "b"}), "detail": {"bytes": 10}, "reading": reading} | changes
+    return Pickup(file=file, once=once, **fields)
 
 
 class TestOneDelivery:
@@ -314,6 +315,34 @@ class TestPickup:
         assert kept is not None
         assert kept.state == State.SUPERSEDED
         assert kept.picked_up_at is not None
+
+    def test_parts_of_several_sessions_make_it_picked_up_together(self, ledger: Ledger) -> None:
+        deliver(ledger)
+        ledger.record_pickup(pickup("a", once="whole"))
+        parts = [((0, 4),), ((7, 10),), ((3, 7),)]
+        for second, spans in enumerate(parts):
+            assert state(ledger) == State.PUBLISHED
+            part = FileReading(10, spans, closed=second == 2, ended=f"2026-02-01T06:00:0{second}.000Z")
+            ledger.record_pickup(pickup("b", once=str(second), reading=part))
+        assert state(ledger) == State.PICKED_UP
+
+    def test_parts_count_in_whatever_order_they_are_recorded(self, ledger: Ledger) -> None:
+        deliver(ledger)
+        ledger.record_pickup(pickup("a", once="whole"))
+        ledger.record_pickup(
+            pickup("b", once="2", reading=FileReading(10, ((4, 10),), True, "2026-02-01T07:00:00.000Z"))
+        )
+        ledger.record_pickup(
+            pickup("b", once="1", reading=FileReading(10, ((0, 4),), False, "2026-02-01T06:00:00.000Z"))
+        )
+        assert state(ledger) == State.PICKED_UP
+
+    def test_a_delivery_that_was_never_published_is_not_picked_up(self, ledger: Ledger) -> None:
+        held = seal(ledger, extract(ledger, claim(ledger)))
+        ledger.record_pickup(pickup("a", files=frozenset("a")))
+        kept = ledger.get(AGREEMENT, JANUARY, 1)
+        assert kept is not None
+        assert (kept.state, kept.picked_up_at) == (held.state, None)
 
     def test_a_reading_that_fits_no_delivery_is_kept_as_failed(self, ledger: Ledger) -> None:
         deliver(ledger)

@@ -19,9 +19,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from core.clock import to_rfc3339
 from core.database import open_engine, opened
 from core.errors import DeliveryBusy, DeliveryStateError
-from ledger.deliveries import Claim, Delivery, Pickup
+from ledger.deliveries import Claim, Delivery, FileReading, Pickup
 from ledger.states import DELIVERED, UNFINISHED, State, can_follow
 from ledger.verify import verify
 from ledger.vocabulary import Action
@@ -161,13 +162,13 @@ class DeliveryLife(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds=seconds)
 
-    @rule(edition=st.integers(1, 4), file=st.sampled_from("ab"), whole=st.booleans())
-    def a_recipient_reads(self, edition: int, file: str, whole: bool) -> None:
+    @rule(edition=st.integers(1, 4), file=st.sampled_from("ab"), span=st.sampled_from([(0, 10), (0, 6), (5, 10)]))
+    def a_recipient_reads(self, edition: int, file: str, span: tuple[int, int]) -> None:
         self.count += 1
-        files = frozenset("ab")
-        reading = Pickup(AGREEMENT, JANUARY, edition, "gemeente-voorbeeld", file, whole, files, str(self.count), {})
-        assert self.ledger.record_pickup(reading)
-        assert not self.ledger.record_pickup(reading)
+        files, reading = frozenset("ab"), FileReading(10, (span,), closed=True, ended=to_rfc3339(self.clock()))
+        pickup = Pickup(AGREEMENT, JANUARY, edition, "gemeente-voorbeeld", file, reading, files, str(self.count), {})
+        assert self.ledger.record_pickup(pickup)
+        assert not self.ledger.record_pickup(pickup)
 
     @invariant()
     def at_most_one_edition_is_on_offer(self) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from core.errors import UnusableInput
-from schemas.accounts import Account, Accounts, Pickup, blob_fingerprint, key_blob, whole_together
+from schemas.accounts import Account, Accounts, Pickup, blob_fingerprint, key_blob
+from schemas.spans import whole_together
 
 BLOB = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)
 KEY = "ssh-ed25519 " + base64.b64encode(BLOB).decode()
@@ -108,3 +109,8 @@ def test_parts_of_several_sessions_are_the_whole_together_in_any_order() -> None
 def test_parts_are_not_the_whole_when_the_connection_broke_at_the_last_of_them() -> None:
     assert not whole_together([pickup((0, 40), minute=1), pickup((40, 100), closed=False, minute=2)])
     assert not whole_together([])
+
+
+def test_what_was_read_whole_stays_so_whatever_is_read_after_it() -> None:
+    whole, later = pickup((0, 100), minute=1), pickup((0, 10), closed=False, minute=2)
+    assert whole_together([later, whole])
