@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import socket
@@ -69,7 +70,8 @@ class OpenSshServer:
 
             tree = [*psutil.Process(self._process.pid).children(recursive=True), self._process]
             for process in tree:
-                process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # a session may end by itself meanwhile
+                    process.kill()
             self._process.wait()
             self._process = None
 

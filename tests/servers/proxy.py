@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -35,9 +36,9 @@ class CuttableProxy:
     def cut(self) -> None:
         """Reset every connection now."""
         for end in self._sockets:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with contextlib.suppress(OSError):  # closed already
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             end.close()
-        self._sockets.clear()
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -69,9 +70,9 @@ class CuttableProxy:
                 thread.start()
 
     def _carry(self, source: socket.socket, target: socket.socket, upward: bool) -> None:
-        source.settimeout(0.05)
         while not self._closed.is_set():
             try:
+                source.settimeout(0.05)
                 if self._stalled.is_set():
                     self._closed.wait(0.05)
                     continue
