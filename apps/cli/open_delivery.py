@@ -41,9 +41,10 @@ def open_delivery(
     pins = settings.home / "pins"
     keys = [key for path in identities for key in _key_file(path)]
     trust = receiving.trust_from_agreement(agreement, delivery) if agreement else receiving.pinned(pins, delivery)
-    target = out or delivery.with_name(f"{delivery.resolve().name}-opened")
     console = Console(stderr=True)
     manifest = receiving.verified_manifest(delivery, trust)
+    named = delivery if delivery.name not in ("", "..") else delivery.resolve()  # `gla open .`
+    target = out or named.with_name(f"{named.name}-opened")
     total = 2 * sum(file.size for file in manifest.files)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("checking", total=total)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from core.canonical import canonical_json, parse_json
+from core.canonical import canonical_json, parse_json, sha256_hex
 from core.errors import ManifestInvalid, SignerUnknown, UnusableInput
 from core.ids import checked_name
 from keys.private.identities import Identity
@@ -70,8 +71,11 @@ def pinned(folder: Path, delivery: Path) -> Trust:
     path = folder / f"{claimed}.json"
     if not path.is_file():
         raise UnusableInput(f"agreement {claimed} was not opened here before: pass your signed copy with --agreement")
-    value = parse_json(path.read_bytes(), "the pin")
-    return Trust(value["agreement"], value["agreementDigest"], value["senderKey"])
+    value = parse_json(_small_file(path), "the pin")
+    names = ("agreement", "agreementDigest", "senderKey")
+    if not isinstance(value, dict) or set(value) != set(names) or value["agreement"] != claimed:
+        raise UnusableInput(f"the pin of agreement {claimed} is damaged: pass your signed copy with --agreement")
+    return Trust(*(str(value[name]) for name in names))
 
 
 def verified_manifest(delivery: Path, trust: Trust) -> Manifest:
@@ -99,7 +103,7 @@ def check_files(delivery: Path, manifest: Manifest, progress: Progress) -> None:
         if not path.is_file() or path.stat().st_size != file.size:
             raise ManifestInvalid(f"{file.filename} is missing or has another size than sent: fetch it again")
         whole = hashlib.sha256()
-        with path.open("rb") as source:
+        with _opened(path) as source:
             while block := source.read(_BLOCK_BYTES):
                 whole.update(block)
                 progress(file.filename, len(block))
@@ -133,8 +137,10 @@ def _open_pakbon(delivery: Path, manifest: Manifest, identities: Sequence[Identi
     listed: dict[str, ManifestFile] = {file.filename: file for file in manifest.files}
     if PAKBON_NAME not in listed:
         raise ManifestInvalid("the delivery has no pakbon: ask the sender for a new delivery")
-    with (delivery / PAKBON_NAME).open("rb") as source:
-        pakbon = Pakbon.from_bytes(open_envelope(source, identities).read(_SMALL_FILE_BYTES))
+    sealed = _small_file(delivery / PAKBON_NAME)
+    if sha256_hex(sealed) != listed[PAKBON_NAME].checksum:  # anyone can seal a pakbon; only the manifest is signed
+        raise ManifestInvalid(f"{PAKBON_NAME} is damaged: fetch it again")
+    pakbon = Pakbon.from_bytes(open_envelope(io.BytesIO(sealed), identities).read())
     same = (pakbon.context_id, pakbon.agreement_digest, pakbon.period, pakbon.edition) == (
         manifest.context_id,
         manifest.agreement_digest,
@@ -150,7 +156,7 @@ def _open_file(
     source: Path, target: Path, plain: PakbonFile, identities: Sequence[Identity], progress: Progress
 ) -> None:
     whole, size = hashlib.sha256(), 0
-    with source.open("rb") as sealed, target.open("xb") as opened:
+    with _opened(source) as sealed, target.open("xb") as opened:
         reader = open_envelope(sealed, identities)
         while block := reader.read(_BLOCK_BYTES):
             whole.update(block)
@@ -167,10 +173,17 @@ def _rows(path: Path) -> int:
     return int(pl.scan_csv(path, infer_schema=False).select(pl.len()).collect().item())
 
 
-def _small_file(path: Path) -> bytes:
+def _opened(path: Path) -> io.BufferedReader:
     try:
-        if path.stat().st_size <= _SMALL_FILE_BYTES:
-            return path.read_bytes()
+        return path.open("rb")
     except OSError:
         pass
     raise UnusableInput(f"{path.name} cannot be read: is this the folder of a delivery, fetched whole?")
+
+
+def _small_file(path: Path) -> bytes:
+    with _opened(path) as file:
+        content = file.read(_SMALL_FILE_BYTES + 1)
+    if len(content) <= _SMALL_FILE_BYTES:
+        return content
+    raise UnusableInput(f"{path.name} is too large to be what its name says")

@@ -329,12 +329,9 @@ class TestPickup:
     def test_parts_count_in_whatever_order_they_are_recorded(self, ledger: Ledger) -> None:
         deliver(ledger)
         ledger.record_pickup(pickup("a", once="whole"))
-        ledger.record_pickup(
-            pickup("b", once="2", reading=FileReading(10, ((4, 10),), True, "2026-02-01T07:00:00.000Z"))
-        )
-        ledger.record_pickup(
-            pickup("b", once="1", reading=FileReading(10, ((0, 4),), False, "2026-02-01T06:00:00.000Z"))
-        )
+        for hour, span in ((7, (4, 10)), (6, (0, 4))):
+            part = FileReading(10, (span,), closed=hour == 7, ended=f"2026-02-01T0{hour}:00:00.000Z")
+            ledger.record_pickup(pickup("b", once=str(hour), reading=part))
         assert state(ledger) == State.PICKED_UP
 
     def test_a_delivery_that_was_never_published_is_not_picked_up(self, ledger: Ledger) -> None:
