@@ -15,3 +15,5 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    if level.upper() != "DEBUG":
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # a cut wire is one sentence of ours

@@ -52,18 +52,18 @@ def test_every_state_is_of_one_kind() -> None:
     assert len(State) == len(UNFINISHED) + len(STOPPED) + len(DELIVERED) + 1
 
 
-@pytest.mark.parametrize("state", [State.PLANNED, State.EXTRACTING, *STOPPED])
+@pytest.mark.parametrize("state", [State.PLANNED, State.EXTRACTING, *sorted(STOPPED)])
 def test_without_recorded_bytes_a_restart_begins_with_extraction(state: State) -> None:
     assert restart_state(state, has_sealed_bytes=False) is State.PLANNED
     assert state is State.PLANNED or can_follow(state, State.PLANNED)
 
 
-@pytest.mark.parametrize("state", [State.SEALED, State.PUBLISHING, *STOPPED])
+@pytest.mark.parametrize("state", [State.SEALED, State.PUBLISHING, *sorted(STOPPED)])
 def test_with_recorded_bytes_a_restart_begins_with_publication(state: State) -> None:
     assert restart_state(state, has_sealed_bytes=True) is State.SEALED
     assert state is State.SEALED or can_follow(state, State.SEALED)
 
 
-@pytest.mark.parametrize("state", [*DELIVERED, State.SUPERSEDED])
+@pytest.mark.parametrize("state", [*sorted(DELIVERED), State.SUPERSEDED])
 def test_a_claim_leaves_a_delivered_one_as_it_is(state: State) -> None:
     assert restart_state(state, has_sealed_bytes=True) is state
