@@ -106,12 +106,12 @@ def load_agreement(data: bytes) -> Agreement:
         sender_key=terms.text("gla.senderKey", _SSH_KEY),
         valid_from=terms.day("gla.validFrom"),
         valid_until=terms.day("gla.validUntil"),
-        filter=parse_filter(contract.custom("gla.filter") or []),
+        filter=parse_filter(contract.custom("gla.filter")),
         file_format=cast("FileFormat", terms.choice("gla.format", get_args(FileFormat))),
         on_empty=cast("OnEmpty", terms.choice("gla.empty", get_args(OnEmpty))),
         sums=terms.sums(),
         planning=terms.planning(),
-        retention_days=terms.days("retention"),
+        retention_days=terms.days("retention", least=1),
     )
     if agreement.valid_from > agreement.valid_until:
         raise UnusableInput(f"agreement {contract.id}: gla.validFrom lies after gla.validUntil")
@@ -124,13 +124,15 @@ class _Terms:
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         checked_name(contract.id, "the id of an agreement")
-        unknown = {
-            str(item.get("property"))
+        own = {
+            item["property"]: item["value"]
             for item in contract.document.get("customProperties") or []
-            if str(item.get("property")).startswith("gla.")
-        } - _KNOWN
-        if unknown:
+            if item["property"].strip().lower().startswith("gla.")  # a misspelt gla.filter may not mean "all rows"
+        }
+        if unknown := own.keys() - _KNOWN:
             raise self._wrong("customProperties", f"unknown: {', '.join(sorted(unknown))}")
+        if empty := [name for name, value in own.items() if value is None]:
+            raise self._wrong(", ".join(empty), "has no value: give one, or remove the property")
 
     def _wrong(self, name: str, reason: str) -> UnusableInput:
         return UnusableInput(f"agreement {self.contract.id}: {name}: {reason}")
@@ -164,7 +166,10 @@ class _Terms:
         return value
 
     def recipient_name(self) -> str:
-        return checked_name(str(self._recipient()["name"]), "gla.recipient.name")
+        name = self._recipient()["name"]
+        if not isinstance(name, str):
+            raise self._wrong("gla.recipient.name", "a name is required")
+        return checked_name(name, "gla.recipient.name")
 
     def recipient_kvk(self) -> str:
         value = self._recipient()["kvk"]
@@ -190,7 +195,9 @@ class _Terms:
         return str(value)
 
     def sums(self) -> tuple[str, ...]:
-        value = self.contract.custom("gla.sums") or []
+        value = self.contract.custom("gla.sums")
+        if value is None:
+            return ()
         whole = {column.name for column in self.contract.table.columns if column.logical_type == "integer"}
         if not isinstance(value, list) or not all(isinstance(item, str) and item in whole for item in value):
             raise self._wrong("gla.sums", "only delivered columns of type integer can be summed")
@@ -206,19 +213,19 @@ class _Terms:
             raise self._wrong(f"slaProperties {name}", "may be given once")
         return found[0] if found else None
 
-    def days(self, name: str) -> int | None:
+    def days(self, name: str, least: int = 0) -> int | None:
         item = self._sla(name)
         if item is None:
             return None
         value = item.get("value")
-        if item.get("unit") not in ("d", "day", "days") or type(value) is not int or not 0 <= value <= 36500:
-            raise self._wrong(f"slaProperties {name}", "a whole number of days (unit d) is required")
+        if item.get("unit") not in ("d", "day", "days") or type(value) is not int or not least <= value <= 36500:
+            raise self._wrong(f"slaProperties {name}", f"a whole number of days (unit d) from {least} is required")
         return value
 
     def planning(self) -> Planning | None:
         item = self._sla("frequency")
         if item is None:
             return None
-        if item.get("value") != 1 or item.get("unit") not in get_args(Frequency):
+        if type(item.get("value")) is not int or item["value"] != 1 or item.get("unit") not in get_args(Frequency):
             raise self._wrong("slaProperties frequency", f"value 1 and a unit of {', '.join(get_args(Frequency))}")
         return Planning(cast("Frequency", item["unit"]), self.days("latency") or 0)
