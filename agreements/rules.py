@@ -33,6 +33,12 @@ _ALLOWED: dict[AgreementState, frozenset[AgreementState]] = {
     AgreementState.REVOKED: frozenset(),
 }
 
+_TOWARDS_ACTIVE = {
+    AgreementState.OFFERED: "the recipient signs it, then run gla agreement accept",
+    AgreementState.AGREED: "run gla agreement activate",
+    **dict.fromkeys((AgreementState.WITHDRAWN, AgreementState.ENDED), "offer a new agreement"),
+}
+
 
 def check_transition(agreement_id: str, current: AgreementState, wanted: AgreementState) -> None:
     """Raise `AgreementStateError` unless `current` may become `wanted`."""
@@ -46,7 +52,7 @@ def check_in_force(agreement: Agreement, state: AgreementState, today: date) -> 
     if state is AgreementState.REVOKED:
         raise AgreementRevoked(f"agreement {agreement.id} is revoked: nothing may be delivered under it")
     if state is not AgreementState.ACTIVE:
-        raise AgreementStateError(f"agreement {agreement.id} is {state}, not active: run gla agreement activate")
+        raise AgreementStateError(f"agreement {agreement.id} is {state}, not active: {_TOWARDS_ACTIVE[state]}")
     if today < agreement.valid_from:
         raise AgreementNotYetValid(f"agreement {agreement.id} is valid from {agreement.valid_from}: wait until then")
     if today > agreement.valid_until:

@@ -72,7 +72,7 @@ def revoke_key(connection: Connection, recipient: str, fingerprint: str, now: da
     """Stop all use of a key from now on; `UnusableInput` when the organisation has no such key."""
     known = _keys(connection, recipient_keys.c.fingerprint == fingerprint, recipient_keys.c.recipient == recipient)
     if not known:
-        raise UnusableInput(f"recipient {recipient} has no key {fingerprint}: run gla recipient show {recipient}")
+        raise UnusableInput(f"recipient {recipient} has no key {fingerprint[:60]!r}: run gla recipient list")
     if not known[0].revoked:
         statement = update(recipient_keys).where(recipient_keys.c.fingerprint == fingerprint)
         connection.execute(statement.values(revoked_at=to_rfc3339(now)))
