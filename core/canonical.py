@@ -10,6 +10,8 @@ import rfc8785
 
 from core.errors import UnusableInput
 
+MOST_EXACT = 2**53 - 1  # JSON numbers are exact up to here (RFC 8259, section 6)
+
 
 def canonical_json(value: Any) -> bytes:
     """The RFC 8785 bytes of a JSON value; raises `UnusableInput` for NaN, dates, big integers and lone surrogates."""

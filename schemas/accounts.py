@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.canonical import canonical_json, parse_json
+from core.canonical import MOST_EXACT, canonical_json, parse_json
 from core.clock import from_rfc3339, to_rfc3339
 from core.errors import UnusableInput
 from core.ids import checked_name
@@ -55,7 +55,7 @@ def _checked_key(line: str) -> str:
 RecipientName = Annotated[str, AfterValidator(lambda text: checked_name(text, "a recipient"))]
 KeyLine = Annotated[str, AfterValidator(_checked_key)]
 Moment = Annotated[str, AfterValidator(lambda text: to_rfc3339(from_rfc3339(text)))]
-Bytes = Annotated[int, Field(ge=0, le=2**53)]  # JSON numbers are exact up to here
+Bytes = Annotated[int, Field(ge=0, le=MOST_EXACT)]
 
 
 class _Document(BaseModel):

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Protocol, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from core.canonical import canonical_json, parse_json
+from core.canonical import MOST_EXACT, canonical_json, parse_json
 from core.clock import from_rfc3339, to_rfc3339
 from core.errors import ManifestInvalid, UnusableInput
 from core.ids import checked_name
@@ -45,7 +45,8 @@ def _form(checked: Callable[[str], str]) -> AfterValidator:
 FileName = Annotated[str, _form(lambda text: checked_name(text, "a file name"))]
 PeriodText = Annotated[str, _form(lambda text: str(Period.parse(text)))]
 Timestamp = Annotated[str, AfterValidator(lambda text: to_rfc3339(from_rfc3339(text)))]
-Count = Annotated[int, Field(ge=0, le=2**53)]  # JSON numbers are exact up to here
+Count = Annotated[int, Field(ge=0, le=MOST_EXACT)]
+Edition = Annotated[int, Field(ge=1, le=MOST_EXACT)]
 
 
 class _Document(BaseModel):
@@ -117,8 +118,8 @@ class Manifest(_Document):
     recipient: FileName
     product: str
     period: PeriodText
-    edition: Annotated[int, Field(ge=1)]
-    supersedes: int | None
+    edition: Edition
+    supersedes: Edition | None
     creation_time: Timestamp
     expiration_time: Timestamp
     files: Annotated[tuple[ManifestFile, ...], AfterValidator(_named_once)]
@@ -144,7 +145,7 @@ class Pakbon(_Document):
     context_id: str
     agreement_digest: Sha256
     period: PeriodText
-    edition: Annotated[int, Field(ge=1)]
+    edition: Edition
     rows: Count
     sums: dict[str, str]
     plan_digest: Sha256

@@ -53,7 +53,8 @@ def test_the_order_of_keys_does_not_matter(value: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), date(2026, 1, 1), 2**53, {1: "a"}, {"a": {"b": b"bytes"}}, "\ud800"]
+    "value",
+    [float("nan"), float("inf"), date(2026, 1, 1), 2**53, {1: "a"}, {"a": {"b": b"bytes"}}, "\ud800", {"\ud800": 1}],
 )
 def test_what_json_cannot_hold_is_refused(value: Any) -> None:
     with pytest.raises(UnusableInput) as caught:
