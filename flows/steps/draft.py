@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -11,11 +12,13 @@ import yaml
 
 from agreements import store
 from agreements.store import KeyPurpose
+from core.clock import dutch_date
 from core.database import reading
 from core.errors import UnusableInput
 from core.ids import checked_name
 from flows.wiring import Services
 from keys.private.custody import Role
+from schemas.table import COLUMN_NAME_LENGTH
 
 _HEADER = """\
 # Draft of agreement {id}. Edit it: remove the columns and rows that are not needed, state purpose and legal basis,
@@ -23,6 +26,17 @@ _HEADER = """\
 # Rows: gla.filter is a list of column, operator (equals, notEquals, lessThan, lessOrEqualTo, greaterThan,
 # greaterOrEqualTo, in, isNull, isNotNull) and either a value or a bound (period.start, period.end).
 """
+
+
+class _Dumper(yaml.SafeDumper):
+    """Also quotes text that our reader (YAML 1.2) takes for a number and PyYAML (1.1) does not, such as `08888888`."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"),
+    list("-+.0123456789"),
+)
 
 
 def draft(
@@ -41,7 +55,7 @@ def draft(
         raise UnusableInput(f"source {source_id} has no column {', '.join(sorted(missing))}: run gla source list")
     kvk, seal_keys, signer = _keys(services, recipient)
     chosen = columns or list(schema)
-    today = services.clock().date()
+    today = dutch_date(services.clock())
     return {
         "apiVersion": "v3.2.0",
         "kind": "DataContract",
@@ -82,7 +96,7 @@ def draft(
 
 def as_yaml(document: dict[str, Any]) -> str:
     """The draft as a person edits it, with a header that says what to do."""
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return _HEADER.format(id=document["id"]) + text
 
 
@@ -98,10 +112,11 @@ def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
 
 
 def _column(name: str, dtype: pl.DataType) -> dict[str, Any]:
-    checked = name if name.isidentifier() else None
-    if checked is None:
+    if not name.isidentifier() or len(name) > COLUMN_NAME_LENGTH:
         raise UnusableInput("a column of the source has a name that is no identifier: name the columns with --column")
-    return {"name": name, "logicalType": _logical_type(dtype), "required": False}
+    zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+    options = {"logicalTypeOptions": {"timezone": True}} if zoned else {}
+    return {"name": name, "logicalType": _logical_type(dtype), **options, "required": False}
 
 
 def _logical_type(dtype: pl.DataType) -> str:
@@ -121,6 +136,8 @@ def _logical_type(dtype: pl.DataType) -> str:
 def _period_filter(column: str | None, schema: dict[str, pl.DataType]) -> list[dict[str, str]]:
     if column is None:
         return []
+    if not isinstance(schema[column], pl.Date | pl.Datetime | pl.String):
+        raise UnusableInput(f"column {column} holds no dates: name another --period-column")
     form = {"format": "yyyy-MM-dd"} if isinstance(schema[column], pl.String) else {}
     return [
         {"column": column, "operator": "greaterOrEqualTo", "bound": "period.start", **form},
