@@ -146,7 +146,8 @@ def list_agreements(connection: Connection, state: AgreementState | None = None)
 
 
 def _keys(connection: Connection, *conditions: Any) -> list[RecipientKey]:
-    rows = connection.execute(select(recipient_keys).where(*conditions).order_by(recipient_keys.c.added_at))
+    oldest_first = (recipient_keys.c.added_at, recipient_keys.c.fingerprint)
+    rows = connection.execute(select(recipient_keys).where(*conditions).order_by(*oldest_first))
     return [
         RecipientKey(row.fingerprint, row.recipient, KeyPurpose(row.purpose), row.public_key, bool(row.revoked_at))
         for row in rows

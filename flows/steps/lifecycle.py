@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from agreements import store
 from agreements.rules import AgreementState
+from agreements.store import KeyPurpose
 from core.database import reading, writing
 from core.errors import SignerUnknown, UnusableInput
 from flows.steps.accounts import write_accounts
@@ -44,15 +45,7 @@ def accept(services: Services, agreement_id: str, signature: str, actor: str) ->
     with writing(services.engine) as connection:
         stored = store.get(connection, agreement_id)
         agreement = load_agreement(stored.document)
-        try:
-            verify_by(signature, stored.document, Namespace.AGREEMENT, agreement.recipient_signer)
-            refusal = None
-        except SignerUnknown:
-            refusal = SignerUnknown(
-                f"agreement {agreement_id}: this is no signature over the offered document by "
-                f"{agreement.recipient_signer}: sign GLA_HOME/agreements/{agreement_id}.json with namespace "
-                f"{Namespace.AGREEMENT}"
-            )
+        refusal = _refusal(connection, agreement, stored.document, signature)
         if refusal is None:
             store.change_state(
                 connection, agreement_id, AgreementState.AGREED, services.clock(), recipient_signature=signature
@@ -86,6 +79,26 @@ def stop(services: Services, agreement_id: str, state: AgreementState, reason: s
     write_accounts(services)
 
 
+def _refusal(connection: Connection, agreement: Agreement, document: bytes, signature: str) -> SignerUnknown | None:
+    """Why `signature` is no assent, or None if it is one."""
+    signer = agreement.recipient_signer
+    if (KeyPurpose.SIGN, signer) not in _valid_keys(connection, agreement.recipient):
+        return SignerUnknown(f"agreement {agreement.id}: {signer} is revoked: offer the agreement with a valid key")
+    try:
+        verify_by(signature, document, Namespace.AGREEMENT, signer)
+        return None
+    except SignerUnknown:
+        pass
+    return SignerUnknown(
+        f"agreement {agreement.id}: this is no signature over the offered document by {signer}: "
+        f"sign GLA_HOME/agreements/{agreement.id}.json with namespace {Namespace.AGREEMENT}"
+    )
+
+
+def _valid_keys(connection: Connection, recipient: str) -> set[tuple[KeyPurpose, str]]:
+    return {(key.purpose, key.fingerprint) for key in store.keys_of(connection, recipient) if not key.revoked}
+
+
 def _check_offer(services: Services, agreement: Agreement) -> None:
     """An offer that could never be delivered is refused now rather than on delivery day."""
     compile_table(agreement.contract.table)
@@ -95,13 +108,17 @@ def _check_offer(services: Services, agreement: Agreement) -> None:
     if agreement.sender_key != services.custody.public_key(Role.MANIFEST).line:
         raise UnusableInput(f"agreement {agreement.id}: gla.senderKey is not our key: draft it with gla agreement new")
     with reading(services.engine) as connection:
-        known = {key.fingerprint for key in store.keys_of(connection, agreement.recipient) if not key.revoked}
-    missing = {*agreement.recipient_keys, agreement.recipient_signer} - known
+        kvk = dict(store.list_recipients(connection)).get(agreement.recipient)
+        known = _valid_keys(connection, agreement.recipient)
+    sealed_to = {(KeyPurpose.SEAL, fingerprint) for fingerprint in agreement.recipient_keys}
+    missing = {*sealed_to, (KeyPurpose.SIGN, agreement.recipient_signer)} - known
     if missing:
+        names = ", ".join(f"{fingerprint} to {purpose} with" for purpose, fingerprint in sorted(missing))
         raise UnusableInput(
-            f"agreement {agreement.id}: {agreement.recipient} has no valid key {', '.join(sorted(missing))}: "
-            "run gla recipient add"
+            f"agreement {agreement.id}: {agreement.recipient} has no valid key {names}: run gla recipient add"
         )
+    if kvk != agreement.recipient_kvk:
+        raise UnusableInput(f"agreement {agreement.id}: {agreement.recipient} is registered with another KvK number")
 
 
 def _tell(
