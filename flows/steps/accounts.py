@@ -1,11 +1,16 @@
 """The drop zone's accounts file: everyone with an agreement that both sides signed, and their valid SSH keys.
 
-The drop zone opens no database; it reads this file. It is replaced in one rename, so it is never read half.
+The drop zone opens no database; it reads this file. It is replaced in one rename, so it is never read half. Writers
+take turns, from reading the database to the rename: none brings back a key that was revoked while it worked.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from agreements import store
 from agreements.rules import AgreementState
@@ -19,22 +24,34 @@ _MAY_LOG_IN = frozenset({AgreementState.ACTIVE, AgreementState.ENDED})  # what w
 
 def write_accounts(services: Services) -> Accounts:
     """Write the file as the database now says; a recipient whose agreements are all revoked is no longer in it."""
-    with reading(services.engine) as connection:
-        names = {item.recipient for item in store.list_agreements(connection) if item.state in _MAY_LOG_IN}
-        accounts = Accounts(
-            accounts=tuple(
-                Account(name=name, keys=tuple(_login_keys(store.keys_of(connection, name)))) for name in sorted(names)
-            )
-        )
     folder = services.settings.dropzone_dir
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = folder / f".{ACCOUNTS_NAME}.{os.getpid()}"
-    new.write_bytes(accounts.to_bytes())
-    new.replace(folder / ACCOUNTS_NAME)
-    for name in names:
-        services.recipient_folder(name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _turn(folder):
+        accounts = _accounts(services)
+        new = folder / f".{ACCOUNTS_NAME}.new"
+        with new.open("wb") as file:
+            file.write(accounts.to_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(folder / ACCOUNTS_NAME)
+    for account in accounts.accounts:
+        services.recipient_folder(account.name).mkdir(parents=True, exist_ok=True, mode=0o700)
     return accounts
+
+
+def _accounts(services: Services) -> Accounts:
+    with reading(services.engine) as connection:
+        names = {item.recipient for item in store.list_agreements(connection) if item.state in _MAY_LOG_IN}
+        keys = {name: tuple(_login_keys(store.keys_of(connection, name))) for name in sorted(names)}
+    return Accounts(accounts=tuple(Account(name=name, keys=keys[name]) for name in keys))
 
 
 def _login_keys(keys: list[store.RecipientKey]) -> list[str]:
     return [key.public_key for key in keys if key.purpose is KeyPurpose.SIGN and not key.revoked]
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    with (folder / f".{ACCOUNTS_NAME}.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or the process is gone
+        yield

@@ -58,11 +58,18 @@ def revoke(services: Services, name: str, fingerprint: str) -> None:
 
 
 def _line_of(text: str) -> str:
-    """A public key may be given as it is or as the file that holds it; a private key file is refused when parsed."""
-    if text.startswith(("ssh-", "ecdsa-", "sk-")):
-        return text.strip()
+    """A public key may be given as it is or as the file that holds it; a private key is refused when parsed."""
+    if not text.startswith(("ssh-", "ecdsa-", "sk-")) and "PRIVATE KEY" not in text:
+        text = _content(text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if "PRIVATE KEY" not in text and len(lines) != 1:
+        raise UnusableInput("the SSH key must be one line, of one key: name every key with its own --ssh")
+    return text.strip()
+
+
+def _content(path: str) -> str:
     try:
-        return Path(text).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError):  # also what is no path, or no text
         pass
     raise UnusableInput("the SSH key is neither a public key line nor a readable file: pass ~/.ssh/id_ed25519.pub")
