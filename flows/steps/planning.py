@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from agreements import store
 from agreements.rules import AgreementState
 from core.database import reading
-from core.errors import GlaError
+from core.errors import GlaError, LedgerUnavailable
 from core.period import Period
 from flows.steps.agree import agree
 from flows.wiring import Services
@@ -38,16 +38,17 @@ def due_deliveries(services: Services) -> tuple[list[Due], list[str]]:
     problems: list[str] = []
     for stored in active:
         try:
-            agreement = agree(services, stored.id)
+            due.extend(_due(services, agree(services, stored.id)))
         except GlaError as error:
+            if isinstance(error, LedgerUnavailable):
+                raise
             problems.append(f"{error.code}: {error}")
-            continue
-        due.extend(
-            item
-            for item in planned(agreement, services.clock() + HORIZON)
-            if services.ledger.latest_edition(item.agreement_id, item.period) is None
-        )
     return sorted(due, key=lambda item: item.at), problems
+
+
+def _due(services: Services, agreement: Agreement) -> list[Due]:
+    items = planned(agreement, services.clock() + HORIZON)
+    return [item for item in items if services.ledger.latest_edition(item.agreement_id, item.period) is None]
 
 
 def planned(agreement: Agreement, until: datetime) -> Iterator[Due]:
@@ -73,10 +74,6 @@ def _periods(frequency: Frequency, first_day: date) -> Iterator[Period]:
 
 
 def _name(frequency: Frequency, day: date) -> str:
-    names = {
-        "day": f"{day:%Y-%m-%d}",
-        "month": f"{day:%Y-%m}",
-        "quarter": f"{day:%Y}-Q{(day.month + 2) // 3}",
-        "year": f"{day:%Y}",
-    }
+    text = day.isoformat()
+    names = {"day": text, "month": text[:7], "quarter": f"{text[:4]}-Q{(day.month + 2) // 3}", "year": text[:4]}
     return names[frequency]
