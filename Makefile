@@ -20,7 +20,7 @@ up: .venv/runtime  ## keep the Prefect UI, a worker and the drop zone running
 	$(BIN)/gla ops up
 
 test: .venv/dev check tests/npm/node_modules/.done  ## run all checks and tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: .venv/dev  ## lint, types, layers, secrets, generated files
 	$(BIN)/ruff check .
@@ -35,7 +35,7 @@ bench: .venv/dev infra/.packages  ## measure against the shell pipeline; writes 
 	$(BIN)/python infra/generate_docs.py
 
 soak: .venv/dev  ## the long runs of which `make test` has a sample
-	GLA_SOAK=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m soak --timeout 3600
+	GLA_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m soak --timeout 3600
 
 docs: .venv/dev  ## write the generated documents anew
 	$(BIN)/python infra/generate_docs.py
