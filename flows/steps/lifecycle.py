@@ -17,6 +17,7 @@ from core.errors import SignerUnknown, UnusableInput
 from flows.steps.accounts import write_accounts
 from flows.steps.agree import verify_stored
 from flows.wiring import Services
+from keys.envelope.recipients import parse_recipient
 from keys.private.custody import Role
 from keys.sshsig import Namespace, verify_by
 from ledger.vocabulary import Action, Result
@@ -110,6 +111,8 @@ def _check_offer(services: Services, agreement: Agreement) -> None:
     with reading(services.engine) as connection:
         kvk = dict(store.list_recipients(connection)).get(agreement.recipient)
         known = _valid_keys(connection, agreement.recipient)
+        named = [key for key in store.keys_of(connection, agreement.recipient) if key.purpose is KeyPurpose.SEAL]
+    lines = [key.public_key for key in named if key.fingerprint in agreement.recipient_keys]
     sealed_to = {(KeyPurpose.SEAL, fingerprint) for fingerprint in agreement.recipient_keys}
     missing = {*sealed_to, (KeyPurpose.SIGN, agreement.recipient_signer)} - known
     if missing:
@@ -117,6 +120,8 @@ def _check_offer(services: Services, agreement: Agreement) -> None:
         raise UnusableInput(
             f"agreement {agreement.id}: {agreement.recipient} has no valid key {names}: run gla recipient add"
         )
+    if len({parse_recipient(line).is_hybrid for line in lines}) > 1:
+        raise UnusableInput(f"agreement {agreement.id}: gla.recipientKeys names hybrid and X25519 keys: keep one kind")
     if kvk != agreement.recipient_kvk:
         raise UnusableInput(f"agreement {agreement.id}: {agreement.recipient} is registered with another KvK number")
 
