@@ -33,7 +33,7 @@ from flows.steps.seal import Progress, Sealed, seal
 from flows.steps.validate import validate
 from flows.wiring import Services
 from ledger.deliveries import Claim, Columns
-from ledger.states import DELIVERED, State
+from ledger.states import DELIVERED, STOPPED, State
 from ledger.vocabulary import Action
 from schemas.agreement import Agreement
 from schemas.compiler import compile_table
@@ -61,10 +61,11 @@ def run(services: Services, order: Order, step: StepRunner = run_plainly, progre
     claim = _claim(services, order)
     if claim.state in DELIVERED and order.mode is not Mode.REDELIVER:
         services.ledger.release(claim)
+        services.checkpoint()  # the worker that published it may have died before it could
         return _outcome(claim, done_before=True)
     try:
         with kept_alive(services, claim):
-            claim = _six_steps(services, order, claim, _guarded(step), progress)
+            claim = guard("deliver", _six_steps)(services, order, claim, _guarded(step), progress)
     except GlaError as error:
         _record_failure(services, claim, error)
         raise
@@ -86,7 +87,7 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
         claim = advance(claim, State.SEALED, Action.DELIVERY_SEALED, {"files": len(sealed.files)}, **staged)
     else:
         sealed = Sealed.from_json(claim.sealed)  # sealed before: the same bytes, no second extraction
-    agree(services, agreement.id)
+    agree(services, agreement.id)  # and `publish` asks again just before the delivery appears
     claim = advance(claim, State.PUBLISHING, Action.DELIVERY_PUBLISHING, {"destination": agreement.destination})
     receipts = step("publish", publish, services, agreement, order, claim, sealed)  # 5
     return cast("Claim", step("record", record, services, agreement, claim, sealed, receipts))  # 6
@@ -128,6 +129,8 @@ def _edition(services: Services, order: Order) -> int:
     if order.mode is Mode.RESUME:
         return latest or 1
     delivery = services.ledger.get(order.agreement_id, order.period, latest) if latest else None
+    if latest and delivery and order.mode is Mode.CORRECT and delivery.state in STOPPED and delivery.sealed:
+        return latest + 1  # sealed bytes that can not be published any more would otherwise be the end
     if latest is None or delivery is None or delivery.state not in DELIVERED:
         raise DeliveryStateError(f"delivery {order.name} is not delivered yet: use mode resume")
     return latest if order.mode is Mode.REDELIVER else latest + 1

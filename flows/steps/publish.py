@@ -1,16 +1,24 @@
-"""Step 5: staged ciphertext appears at the destination as a whole, read back and compared first; or not at all."""
+"""Step 5: staged ciphertext appears at the destination as a whole, read back and compared first; or not at all.
+
+Nothing here trusts a database row. What may appear is what our own signed manifest in the staging folder lists, and
+only if it was made for this agreement, recipient, period and edition.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from core.errors import DeliveryStateError, ReadBackMismatch
+from core.errors import DeliveryStateError, GlaError, KeyUnusable
+from flows.steps.agree import agree
 from flows.steps.order import Order
-from flows.steps.seal import Sealed
+from flows.steps.seal import Sealed, usable_keys
 from flows.steps.staging import sealed_folder
 from flows.wiring import Services
+from keys.private.custody import Role
+from keys.sshsig import Namespace, verify_by
 from ledger.deliveries import Claim
 from schemas.agreement import Agreement
+from schemas.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest
 from transports.base import Receipt
 from transports.publishing import publish as publish_folder
 
@@ -23,18 +31,58 @@ def folder_of(agreement_id: str, period: str, edition: int) -> str:
 def publish(
     services: Services, agreement: Agreement, order: Order, claim: Claim, sealed: Sealed
 ) -> tuple[Receipt, ...]:
-    """Put exactly the recorded bytes at the agreed destination. Doing it again changes nothing."""
+    """Put exactly the recorded bytes at the agreed destination. Doing it again changes nothing.
+
+    Sending may take hours, so just before the delivery appears everything is asked once more: is the agreement in
+    force, are the keys valid that it was sealed to, is the delivery still ours, is what landed what was recorded?
+    """
     folder = sealed_folder(services.settings.staging_dir, claim.id, sealed.token)
     paths: dict[str, Path] = {name: folder / name for name in sealed.files}
-    if not all(path.is_file() for path in paths.values()):
-        raise DeliveryStateError(f"delivery {order.name}: the sealed bytes are no longer kept: use mode correct")
+    _check_manifest(services, agreement, order, claim, sealed, folder)
+
+    def approve(receipts: tuple[Receipt, ...]) -> None:
+        if {receipt.name: (receipt.size, receipt.sha256) for receipt in receipts} != sealed.files:
+            raise _unusable(order)
+        check_keys(services, agree(services, agreement.id), sealed)
+        services.ledger.heartbeat(claim)
+
+    check_keys(services, agreement, sealed)
+    target = folder_of(agreement.id, str(order.period), claim.delivery.edition)
     with services.open_destination(agreement) as transport:
-        receipts = publish_folder(
-            transport, paths, folder_of(agreement.id, str(order.period), claim.delivery.edition), claim.id
+        return publish_folder(transport, paths, target, f"{claim.id}{claim.token}", approve)
+
+
+def check_keys(services: Services, agreement: Agreement, sealed: Sealed) -> None:
+    """`KeyUnusable` if a key was revoked after the delivery was sealed to it: whoever has it could read it."""
+    valid = {key.fingerprint for key in usable_keys(services, agreement)}
+    if not valid.issuperset(sealed.keys):
+        raise KeyUnusable(
+            f"agreement {agreement.id}: a key that this delivery is sealed to was revoked since: use mode correct, "
+            "which seals to the valid keys only"
         )
-    landed = {receipt.name.rsplit("/", 1)[-1]: (receipt.size, receipt.sha256) for receipt in receipts}
-    if landed != sealed.files:
-        raise ReadBackMismatch(
-            f"delivery {order.name}: what landed is not what was sealed: check the destination's disk"
-        )
-    return receipts
+
+
+def _check_manifest(
+    services: Services, agreement: Agreement, order: Order, claim: Claim, sealed: Sealed, folder: Path
+) -> None:
+    try:
+        content = (folder / MANIFEST_NAME).read_bytes()
+        signature = (folder / SIGNATURE_NAME).read_text(encoding="ascii")
+        verify_by(signature, content, Namespace.MANIFEST, services.custody.public_key(Role.MANIFEST).fingerprint)
+        manifest = Manifest.from_bytes(content)
+    except (OSError, ValueError, GlaError):
+        manifest = None
+    if manifest is None or not all((folder / name).is_file() for name in sealed.files):
+        raise _unusable(order)
+    found = (manifest.context_id, manifest.agreement, manifest.agreement_digest, manifest.recipient, manifest.period)
+    asked = (claim.id, agreement.id, agreement.digest, agreement.recipient, str(order.period))
+    listed = {file.filename: (file.size, file.checksum) for file in manifest.files}
+    recorded = {name: it for name, it in sealed.files.items() if name not in (MANIFEST_NAME, SIGNATURE_NAME)}
+    if (*found, manifest.edition) != (*asked, claim.delivery.edition) or listed != recorded:
+        raise _unusable(order)
+
+
+def _unusable(order: Order) -> DeliveryStateError:
+    return DeliveryStateError(
+        f"delivery {order.name}: the sealed bytes are no longer kept as they were recorded: use mode correct"
+    )

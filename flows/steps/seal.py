@@ -19,6 +19,8 @@ from agreements.store import KeyPurpose
 from core.clock import from_rfc3339, to_rfc3339
 from core.database import reading
 from core.errors import KeyUnusable
+from core.ids import checked_name
+from core.period import Period
 from flows.steps.formats import CONTENT_TYPES, row_writer
 from flows.steps.order import Order
 from flows.steps.overlap import consume_in_thread
@@ -45,11 +47,14 @@ Progress = Callable[[int, int], None]  # rows and ciphertext bytes so far
 
 @dataclass(frozen=True)
 class Sealed:
-    """What was staged, as the ledger records it: file names with size and SHA-256 of the ciphertext, in `folder`."""
+    """What was staged, as the ledger records it: file names with size and SHA-256 of the ciphertext, and the
+    fingerprints of the keys that open it. `token` names the staging folder.
+    """
 
     token: int
     rows: int
     expires: str
+    keys: tuple[str, ...]
     files: dict[str, tuple[int, str]]
 
     @property
@@ -61,15 +66,14 @@ class Sealed:
         return sum(size for size, _ in self.files.values())
 
     def to_json(self) -> str:
-        return json.dumps(
-            {"token": self.token, "rows": self.rows, "expires": self.expires, "files": self.files}, sort_keys=True
-        )
+        return json.dumps(vars(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Sealed:
+        """Read a database row again; no name in it becomes a path unchecked."""
         value = json.loads(text)
-        files = {name: (size, checksum) for name, (size, checksum) in value["files"].items()}
-        return cls(value["token"], value["rows"], value["expires"], files)
+        files = {checked_name(name, "a file name"): (size, it) for name, (size, it) in value["files"].items()}
+        return cls(int(value["token"]), value["rows"], value["expires"], tuple(value["keys"]), files)
 
 
 def usable_keys(services: Services, agreement: Agreement) -> list[Recipient]:
@@ -126,7 +130,7 @@ def seal(
             product=agreement.product,
             period=str(order.period),
             edition=claim.delivery.edition,
-            supersedes=claim.delivery.edition - 1 or None,
+            supersedes=_superseded_edition(services, claim),
             creation_time=to_rfc3339(created),
             expiration_time=to_rfc3339(created + timedelta(days=retention)),
             files=(data_file, pakbon_file),
@@ -137,7 +141,18 @@ def seal(
             with staged_file(folder, name) as target:
                 target.write(content)
             files[name] = (target.digests.size, target.digests.checksum())
-    return Sealed(claim.token, rows, manifest.expiration_time, files)
+    keys = tuple(recipient.fingerprint for recipient in recipients)
+    return Sealed(claim.token, rows, manifest.expiration_time, keys, files)
+
+
+def _superseded_edition(services: Services, claim: Claim) -> int | None:
+    """The newest edition before this one that was published; others the recipient never saw."""
+    it = claim.delivery
+    for edition in range(it.edition - 1, 0, -1):
+        earlier = services.ledger.get(it.agreement_id, Period.parse(it.period), edition)
+        if earlier is not None and earlier.id == it.supersedes:
+            return edition
+    return None
 
 
 def _seal_rows(

@@ -1,7 +1,8 @@
 """Sealed bytes on our disk until they are published and for as long as they may be redelivered.
 
 One folder per delivery. Files are written in ``.open-TOKEN`` and the folder gets its name ``sealed-TOKEN`` in one
-rename when all is in it, so what has that name is complete. A worker that lost its lease has another token.
+rename when all is in it, so what has that name is complete. A worker that lost its lease has another, lower token; what
+it left behind is removed when the delivery is sealed again.
 """
 
 from __future__ import annotations
@@ -120,10 +121,13 @@ def disk_errors() -> Iterator[None]:
 
 @contextmanager
 def new_folder(root: Path, delivery_id: str, token: int) -> Iterator[Path]:
-    """The open folder of one attempt; complete under its final name afterwards, or gone."""
+    """The open folder of one attempt; complete under its final name afterwards, or gone.
+
+    A delivery is sealed only while no sealed bytes are recorded, so whatever earlier attempts left is of no use.
+    """
     open_folder = root / delivery_id / f".open-{token}"
     with disk_errors():
-        shutil.rmtree(open_folder, ignore_errors=True)
+        _remove_attempts_before(root / delivery_id, token)
         open_folder.mkdir(parents=True, mode=0o700)
     try:
         yield open_folder
@@ -135,6 +139,13 @@ def new_folder(root: Path, delivery_id: str, token: int) -> Iterator[Path]:
         sync_folder(open_folder)
         open_folder.rename(final)
         sync_folder(final.parent)
+
+
+def _remove_attempts_before(folder: Path, token: int) -> None:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        number = path.name.rpartition("-")[2]
+        if number.isdecimal() and int(number) <= token:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def sealed_folder(root: Path, delivery_id: str, token: int) -> Path:

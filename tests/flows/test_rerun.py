@@ -1,0 +1,296 @@
+"""What may have happened between sealing and the moment that a delivery appears, and the way out of every state."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from agreements.rules import AgreementState
+from core import errors
+from core.database import writing
+from core.errors import DestinationUnreachable
+from flows.steps import lifecycle, path, recipients
+from flows.steps.order import Mode
+from flows.steps.publish import folder_of
+from flows.steps.seal import Sealed
+from flows.steps.staging import new_folder
+from keys.private.identities import generate_identity
+from ledger.tables import deliveries
+from tests.delivery_world import AGREEMENT, MARCH, RECIPIENT
+from transports.base import STAGING_PREFIX
+from transports.directory import DirectoryTransport
+from transports.publishing import publish as publish_folder
+
+
+class Stopped(Exception):
+    """Ends a run between two steps."""
+
+
+def stop_before(name):
+    """A step runner that ends the run where the step begins."""
+
+    def step(step_name, function, *args):
+        if step_name == name:
+            raise KeyboardInterrupt
+        return function(*args)
+
+    return step
+
+
+def sealed_world(world):
+    """A delivery that is sealed and recorded, and nowhere to be seen yet."""
+    world.conclude()
+    with pytest.raises(KeyboardInterrupt):
+        path.run(world.services, world.order(), step=stop_before("publish"))
+    assert world.visible_files() == []
+    return world
+
+
+def staged(world, edition=1):
+    delivery = world.services.ledger.get(AGREEMENT, MARCH, edition)
+    return world.services.settings.staging_dir / delivery.id / f"sealed-{Sealed.from_json(delivery.sealed).token}"
+
+
+def change_sealed(world, change):
+    """Rewrite the database row as somebody with write access to the database could."""
+    delivery = world.services.ledger.get(AGREEMENT, MARCH, 1)
+    value = json.loads(delivery.sealed)
+    change(value)
+    with writing(world.services.engine) as connection:
+        connection.execute(update(deliveries).values(sealed=json.dumps(value)))
+
+
+def flip_a_byte(file: Path):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def during_the_transfer(world, happening):
+    """Let `happening` take place while the files are on their way."""
+    transport = DirectoryTransport(world.services.recipient_folder(RECIPIENT))
+
+    class Slow:
+        def __getattr__(self, name):
+            return getattr(transport, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def put(self, source, name):
+            receipt = transport.put(source, name)
+            if name.endswith(".sig"):
+                happening()
+            return receipt
+
+    services = world.services
+    world.services = _Opening(services, Slow())
+    return world
+
+
+class _Opening:
+    """Services whose destination is another one."""
+
+    def __init__(self, services, transport):
+        self._services = services
+        self._transport = transport
+
+    def __getattr__(self, name):
+        return getattr(self._services, name)
+
+    def open_destination(self, _agreement):
+        return self._transport
+
+
+@pytest.mark.parametrize("file", ["people.parquet.age", "manifest.json", "manifest.json.sig", "pakbon.json.age"])
+def test_staged_bytes_that_changed_never_become_visible(world, file):
+    flip_a_byte(staged(sealed_world(world)) / file)
+    with pytest.raises(errors.DeliveryStateError, match="use mode correct"):
+        path.run(world.services, world.order())
+    assert world.visible_files() == []
+
+
+@pytest.mark.parametrize("lose", [shutil.rmtree, lambda folder: (folder / "manifest.json").unlink()])
+def test_a_delivery_whose_staged_bytes_are_lost_can_be_corrected(world, lose):
+    lose(staged(sealed_world(world)))
+    with pytest.raises(errors.DeliveryStateError, match="use mode correct"):
+        path.run(world.services, world.order())
+    outcome = path.run(world.services, world.order(Mode.CORRECT, "the staging disk was lost"))
+    assert outcome.edition == 2
+    assert not world.published(1).exists()
+    manifest = json.loads((world.published(2) / "manifest.json").read_bytes())
+    assert manifest["supersedes"] is None, "the recipient never saw edition 1"
+    assert world.services.ledger.get(AGREEMENT, MARCH, 1).state == "superseded"
+
+
+def test_a_published_delivery_that_can_not_be_redelivered_can_be_corrected(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    shutil.rmtree(staged(world))
+    shutil.rmtree(world.published())
+    with pytest.raises(errors.DeliveryStateError, match="use mode correct"):
+        path.run(world.services, world.order(Mode.REDELIVER, "lost"))
+    assert path.run(world.services, world.order(Mode.CORRECT, "lost here too")).edition == 2
+    assert json.loads((world.published(2) / "manifest.json").read_bytes())["supersedes"] == 1
+
+
+def test_a_folder_that_was_altered_at_the_destination_is_not_overwritten_and_can_be_replaced(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    before = (world.published() / "people.parquet.age").read_bytes()
+    flip_a_byte(world.published() / "people.parquet.age")
+    with pytest.raises(errors.ReadBackMismatch, match="remove it, and resume"):
+        path.run(world.services, world.order(Mode.REDELIVER, "it does not open"))
+    shutil.rmtree(world.published())
+    path.run(world.services, world.order())
+    assert (world.published() / "people.parquet.age").read_bytes() == before
+
+
+def test_bytes_sealed_to_a_key_that_was_revoked_since_are_not_published(world):
+    sealed_world(world)
+    recipients.revoke(world.services, RECIPIENT, world.identity.recipient.fingerprint)
+    with pytest.raises(errors.KeyUnusable):
+        path.run(world.services, world.order())
+    assert world.visible_files() == []
+
+
+def test_bytes_sealed_to_two_keys_of_which_one_was_revoked_are_sealed_again_to_the_other(world):
+    second = generate_identity("hybrid")
+    recipients.register(world.services, RECIPIENT, "90000102", [str(second.recipient)], [])
+    world.conclude()
+    path.run(world.services, world.order())
+    shutil.rmtree(world.published())
+    recipients.revoke(world.services, RECIPIENT, second.recipient.fingerprint)
+    with pytest.raises(errors.KeyUnusable, match="use mode correct"):
+        path.run(world.services, world.order(Mode.REDELIVER, "lost"))
+    assert world.visible_files() == []
+    path.run(world.services, world.order(Mode.CORRECT, "a key was revoked"))
+    assert world.published(2).is_dir()
+
+
+def test_a_revocation_while_the_files_are_on_their_way_stops_them(world):
+    sealed_world(world)
+    services = world.services
+
+    def revoke():
+        lifecycle.stop(services, AGREEMENT, AgreementState.REVOKED, "wrong recipient", "tester")
+
+    during_the_transfer(world, revoke)
+    with pytest.raises(errors.AgreementRevoked):
+        path.run(world.services, world.order())
+    assert world.visible_files() == []
+
+
+def test_a_worker_that_lost_its_delivery_while_it_sent_the_files_makes_nothing_appear(world):
+    sealed_world(world)
+
+    def take_over():
+        with writing(world.services.engine) as connection:
+            connection.execute(update(deliveries).values(token=deliveries.c.token + 1))
+
+    during_the_transfer(world, take_over)
+    with pytest.raises(errors.DeliveryBusy):
+        path.run(world.services, world.order())
+    assert world.visible_files() == []
+
+
+def test_a_worker_that_lost_its_delivery_never_makes_the_half_written_files_of_the_next_one_appear(world):
+    """The first worker compared everything and is about to rename when the second one begins to stage."""
+    sealed_world(world)
+    folder = staged(world)
+    files = {file.name: file for file in folder.iterdir()}
+    transport = DirectoryTransport(world.services.recipient_folder(RECIPIENT))
+    target = folder_of(AGREEMENT, str(MARCH), 1)
+    delivery = world.services.ledger.get(AGREEMENT, MARCH, 1)
+    seen = []
+
+    def second_begins(_receipts):
+        class Cut(DirectoryTransport):
+            def put(self, source, name):
+                seen.append(name)
+                raise SystemExit  # killed at its first file
+
+        with pytest.raises(SystemExit):
+            publish_folder(Cut(transport._root), files, target, f"{delivery.id}2")
+        (transport._root / seen[0]).parent.mkdir()
+
+    with pytest.raises(errors.DestinationRefused):
+        publish_folder(transport, files, target, f"{delivery.id}1", second_begins)
+    assert world.visible_files() == []
+
+
+def test_each_attempt_has_a_staging_folder_of_its_own_at_the_destination(world):
+    world.conclude()
+    names = []
+
+    class Watched(DirectoryTransport):
+        def put(self, source, name):
+            names.append(name.split("/")[-2])
+            raise DestinationUnreachable("gone")
+
+    services = world.services
+    world.services = _Opening(services, Watched(services.recipient_folder(RECIPIENT)))
+    for _ in range(2):
+        with pytest.raises(DestinationUnreachable):
+            path.run(world.services, world.order())
+    assert len(set(names)) == 2
+    assert all(name.startswith(f"{STAGING_PREFIX}edition-1-") for name in names)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value.update(token="1/../../other/sealed-1"),
+        lambda value: value["files"].update({"../../../gla.db": [1, "0" * 64]}),
+        lambda value: value["files"].pop("pakbon.json.age"),
+        lambda value: value.pop("files"),
+    ],
+)
+def test_a_database_row_names_no_other_files_to_publish(world, change):
+    change_sealed(sealed_world(world), change)
+    with pytest.raises(errors.GlaError):
+        path.run(world.services, world.order())
+    assert world.visible_files() == []
+
+
+def test_the_sealed_files_of_another_period_are_not_published_under_this_one(world):
+    sealed_world(world)
+    april = replace(world.order(), period=MARCH.parse("2026-02"))
+    path.run(world.services, april)
+    other = world.services.ledger.get(AGREEMENT, april.period, 1)
+    ours = staged(world)
+    shutil.rmtree(ours)
+    shutil.copytree(world.services.settings.staging_dir / other.id / "sealed-1", ours)
+    change_sealed_to = json.loads(other.sealed)
+    mine = world.services.ledger.get(AGREEMENT, MARCH, 1)
+    with writing(world.services.engine) as connection:
+        change = {**change_sealed_to, "token": Sealed.from_json(mine.sealed).token}
+        statement = update(deliveries).where(deliveries.c.id == mine.id)
+        connection.execute(statement.values(sealed=json.dumps(change)))
+    with pytest.raises(errors.DeliveryStateError):
+        path.run(world.services, world.order())
+    assert not world.published().exists()
+
+
+def test_what_dead_attempts_left_in_staging_goes_when_the_delivery_is_sealed_again(tmp_path):
+    for name in (".open-1", "sealed-2", ".open-4"):
+        (tmp_path / "delivery" / name).mkdir(parents=True)
+    with new_folder(tmp_path, "delivery", 3):
+        pass
+    assert sorted(item.name for item in (tmp_path / "delivery").iterdir()) == [".open-4", "sealed-3"]
+
+
+def test_a_publication_whose_worker_died_before_its_checkpoint_gets_one_when_it_is_asked_for_again(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    world.services.settings.checkpoints_path.unlink()
+    assert path.run(world.services, world.order()).done_before
+    assert world.services.settings.checkpoints_path.read_bytes().count(b"\n") == 1
