@@ -37,7 +37,11 @@ they cross our border and never chained to ours (they may carry rows). Each clas
 
 from __future__ import annotations
 
+import logging
+import traceback
 from typing import ClassVar, Literal
+
+logger = logging.getLogger(__name__)
 
 Actor = Literal["operator", "recipient", "sender", "nobody"]
 
@@ -185,3 +189,12 @@ class Cancelled(GlaError):
 
 class Unexpected(GlaError):
     exit_code = 70
+
+
+def unexpected(where: str, error: BaseException) -> Unexpected:
+    """What a foreign exception becomes at a border: its type and places only, since its message may hold a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:]))
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    logger.error("%s: %s at %s", where, kind, places)
+    return Unexpected(f"{where} failed with {kind} (at {places}): report this to the operators of the system")

@@ -14,6 +14,6 @@ def configure_logging(level: str) -> None:
     formatter.converter = time.gmtime
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    if level.upper() != "DEBUG":
+    logging.basicConfig(level=level, handlers=[handler])
+    if level != "DEBUG":
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # a cut wire is one sentence of ours

@@ -7,9 +7,12 @@ A nested setting is named with two underscores, for example ``GLA_DROPZONE__PORT
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 class DropzoneSettings(BaseModel):
@@ -40,7 +43,7 @@ class Settings(BaseSettings):
 
     home: Path = Path(".gla")
     database_url: SecretStr | None = None
-    log_level: str = "WARNING"
+    log_level: Annotated[Level, BeforeValidator(str.upper)] = "WARNING"
     prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     dropzone: DropzoneSettings = DropzoneSettings()
     delivery: DeliverySettings = DeliverySettings()

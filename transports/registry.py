@@ -62,7 +62,8 @@ class Destinations:
         if not self._path.exists():
             return {}
         value = parse_json(self._path.read_bytes(), self._path.name)
-        if not isinstance(value, dict):
+        fields = {"uri", "hostKey", "identityFile"}
+        if not isinstance(value, dict) or not all(isinstance(it, dict) and set(it) == fields for it in value.values()):
             raise UnusableInput(f"{self._path.name} is not a registry: restore it or register the destinations again")
         return value
 

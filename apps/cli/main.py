@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, NoReturn
 
 import click
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
-from core.errors import GlaError
+from core.errors import GlaError, StorageFull, UnusableInput, unexpected
 from core.logging import configure_logging
 from core.settings import Settings
+
+_WRONG_PATH = FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
 
 
 class LazyGroup(click.Group):
@@ -57,25 +63,55 @@ def gla(context: click.Context) -> None:
     GLA_HOME (default ./.gla) holds everything that a local run writes; GLA_DATABASE_URL names another database.
     Exit codes are listed in docs/operations.md.
     """
-    settings = Settings()
-    configure_logging(settings.log_level)
-    context.obj = settings
+    context.obj = read_settings()
+    configure_logging(context.obj.log_level)
 
 
 def main() -> None:
-    """Run the command line; one of our errors becomes one sentence and its exit code."""
+    """Run the command line; an error becomes one sentence and its exit code. No trace: it may show a value."""
     try:
         code = gla.main(standalone_mode=False)
     except GlaError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(error)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         sys.exit(130)
+    except OSError as error:
+        _fail(_of_the_system(error))
+    except Exception as error:  # noqa: BLE001 - the last border
+        _fail(unexpected("the command", error))
     sys.exit(code if isinstance(code, int) else 0)  # click returns the code of `ctx.exit` in this mode
+
+
+def read_settings() -> Settings:
+    """The settings; `UnusableInput` names the variable that is wrong, never its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = {"__".join(str(part) for part in problem["loc"]).upper() for problem in error.errors()}
+    except SettingsError:
+        wrong = {"*"}
+    names = ", ".join(sorted(f"GLA_{name}" for name in wrong))
+    raise UnusableInput(f"the setting {names} in the environment has not the right form")
+
+
+def _of_the_system(error: OSError) -> GlaError:
+    """A name that was given on this command line, or one of ours below GLA_HOME, and the reason; no data is in it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull("the disk is full: make room, then run again")
+    if isinstance(
+        error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
+    ):
+        return UnusableInput(f"{Path(error.filename or 'a file').name}: {error.strerror}")
+    return unexpected("the command", error)
+
+
+def _fail(error: GlaError) -> NoReturn:
+    click.echo(f"Error: {error}", err=True)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

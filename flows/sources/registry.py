@@ -64,7 +64,10 @@ class Sources:
 
 
 def _local_path(uri: str) -> Path:
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # brackets that are no address
+        parts = urlsplit("")
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Path(unquote(parts.path))
     if "://" in uri:

@@ -13,8 +13,6 @@ are recorded with their reason, and `resume` goes on from the last recorded step
 
 from __future__ import annotations
 
-import logging
-import traceback
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -22,7 +20,7 @@ import polars as pl
 
 from agreements import store
 from core.database import reading
-from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, Unexpected
+from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
 from flows.steps.agree import agree
 from flows.steps.extract import extract, plan, plan_digest
 from flows.steps.lease import kept_alive
@@ -38,8 +36,6 @@ from ledger.vocabulary import Action
 from schemas.agreement import Agreement
 from schemas.compiler import compile_table
 from schemas.validation import Validator
-
-logger = logging.getLogger(__name__)
 
 
 class StepRunner(Protocol):
@@ -154,20 +150,11 @@ def guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         except GlaError as error:
             failure: GlaError = error
         except Exception as error:  # noqa: BLE001 - the border where foreign exceptions end
-            failure = _unexpected(name, error)
+            failure = unexpected(f"step {name!r}", error)
         failure.__cause__ = failure.__context__ = None
         raise failure.with_traceback(None)
 
     return call
-
-
-def _unexpected(name: str, error: Exception) -> Unexpected:
-    """Type and places only: the message of a foreign exception may hold a value."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:]))
-    kind = f"{type(error).__module__}.{type(error).__qualname__}"
-    logger.error("step %s: %s at %s", name, kind, places)
-    return Unexpected(f"step {name!r} failed with {kind} (at {places}): report this to the operators of the system")
 
 
 def _record_failure(services: Services, claim: Claim, error: GlaError) -> None:
