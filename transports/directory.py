@@ -1,7 +1,7 @@
 """A destination that is a folder on this machine, such as our own drop zone.
 
-What is written is on disk (fsync) before it is reported. Folders get mode 0750 and files 0640: the drop zone's own
-account reads them by group, nobody else does.
+What is written is on disk (fsync) before it is reported. Folders get at most mode 0750 and files 0640. The umask of the
+program takes from that: 0077, as `flows.wiring` sets it, leaves them to our own account alone.
 """
 
 from __future__ import annotations
