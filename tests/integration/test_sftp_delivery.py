@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from polars.testing import assert_frame_equal
@@ -104,12 +103,3 @@ def test_an_unreachable_server_fails_and_resume_sends_the_same_bytes(partner, op
 def test_a_user_key_that_the_server_does_not_accept(partner, openssh):
     register(partner, openssh, partner.root, identity=openssh.wrong_key)
     refused(partner, errors.DestinationRefused)
-
-
-def test_a_connect_timeout_comes_from_the_settings(partner, openssh):
-    quick = partner.services.settings.delivery.model_copy(update={"connect_seconds": 0.001})
-    partner.services = replace(
-        partner.services, settings=partner.services.settings.model_copy(update={"delivery": quick})
-    )
-    with pytest.raises((errors.DestinationUnreachable, errors.DestinationRefused)):
-        path.run(partner.services, partner.order())
