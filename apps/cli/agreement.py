@@ -115,6 +115,17 @@ def revoke(settings: Settings, agreement_id: str, reason: str) -> None:
 
 @agreement.command()
 @click.argument("agreement_id", metavar="ID")
+@click.option("--reason", required=True)
+@click.pass_obj
+def end(settings: Settings, agreement_id: str, reason: str) -> None:
+    """End ID in good order: no new deliveries; what was delivered can still be fetched."""
+    services = open_services(settings)
+    lifecycle.stop(services, agreement_id, AgreementState.ENDED, reason, getpass.getuser())
+    click.echo(f"agreement {agreement_id}: ended")
+
+
+@agreement.command()
+@click.argument("agreement_id", metavar="ID")
 @click.pass_obj
 def verify(settings: Settings, agreement_id: str) -> None:
     """Verify bytes, both signatures, dates and state of ID."""

@@ -54,7 +54,10 @@ def open_delivery(
 
         receiving.check_files(delivery, manifest, show)
         pakbon = receiving.open_files(delivery, manifest, keys, target, show)
-    receiving.pin(pins, trust)
+    if receiving.pin(pins, trust):
+        click.echo(
+            f"Note: what was remembered of agreement {trust.agreement} is replaced by your copy of it.", err=True
+        )
     _print(manifest, pakbon, target)
 
 

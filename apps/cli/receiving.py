@@ -58,11 +58,14 @@ def trust_from_agreement(path: Path, delivery: Path) -> Trust:
     return Trust(agreement.id, agreement.digest, agreement.sender_key)
 
 
-def pin(folder: Path, trust: Trust) -> None:
-    """Remember, so that the next delivery needs no --agreement."""
+def pin(folder: Path, trust: Trust) -> bool:
+    """Remember, so that the next delivery needs no --agreement; True if that replaces something else."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     value = {"agreement": trust.agreement, "agreementDigest": trust.agreement_digest, "senderKey": trust.sender_key}
-    (folder / f"{checked_name(trust.agreement, 'the id of an agreement')}.json").write_bytes(canonical_json(value))
+    path = folder / f"{checked_name(trust.agreement, 'the id of an agreement')}.json"
+    replaced = path.exists() and path.read_bytes() != canonical_json(value)
+    path.write_bytes(canonical_json(value))
+    return replaced
 
 
 def pinned(folder: Path, delivery: Path) -> Trust:

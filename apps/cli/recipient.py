@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+
 import click
 from rich.console import Console
 from rich.table import Table
@@ -26,7 +28,7 @@ def recipient() -> None:
 @click.pass_obj
 def add(settings: Settings, name: str, kvk: str, age_keys: tuple[str, ...], ssh_keys: tuple[str, ...]) -> None:
     """Register NAME, or add keys to it. The --key opens deliveries; the --ssh key logs in, assents and signs."""
-    added = register(open_services(settings), name, kvk, age_keys, ssh_keys)
+    added = register(open_services(settings), name, kvk, age_keys, ssh_keys, getpass.getuser())
     click.echo(f"recipient {name}: compare these fingerprints with the recipient over another channel")
     for purpose, fingerprint in added:
         click.echo(f"  {purpose:<5} {fingerprint}")
@@ -38,7 +40,7 @@ def add(settings: Settings, name: str, kvk: str, age_keys: tuple[str, ...], ssh_
 @click.pass_obj
 def revoke_key(settings: Settings, name: str, fingerprint: str) -> None:
     """Stop all use of a key of NAME, now and for good."""
-    revoke(open_services(settings), name, fingerprint)
+    revoke(open_services(settings), name, fingerprint, getpass.getuser())
     click.echo(f"recipient {name}: {fingerprint} is revoked")
 
 

@@ -19,7 +19,7 @@ from ledger.vocabulary import Action, Result
 
 
 def register(
-    services: Services, name: str, kvk: str, age_keys: Sequence[str], ssh_keys: Sequence[str]
+    services: Services, name: str, kvk: str, age_keys: Sequence[str], ssh_keys: Sequence[str], actor: str = ""
 ) -> list[tuple[KeyPurpose, str]]:
     """Add an organisation, or keys to it. `ssh_keys` are public key lines or files with one."""
     checked_name(name, "the name of a recipient")
@@ -40,19 +40,29 @@ def register(
             store.add_key(connection, name, purpose, line, fingerprint, now)
         detail = {"kvk": kvk, "keys": [fingerprint for _, fingerprint in added]}
         services.ledger.record(
-            Action.RECIPIENT_ADDED, f"recipient:{name}", Result.OK, services.worker, detail, connection=connection
+            Action.RECIPIENT_ADDED,
+            f"recipient:{name}",
+            Result.OK,
+            actor or services.worker,
+            detail,
+            connection=connection,
         )
     write_accounts(services)
     return added
 
 
-def revoke(services: Services, name: str, fingerprint: str) -> None:
+def revoke(services: Services, name: str, fingerprint: str, actor: str = "") -> None:
     """Revoke one key of an organisation."""
     with writing(services.engine) as connection:
         store.revoke_key(connection, name, fingerprint, services.clock())
         detail = {"revoked": fingerprint}
         services.ledger.record(
-            Action.RECIPIENT_CHANGED, f"recipient:{name}", Result.OK, services.worker, detail, connection=connection
+            Action.RECIPIENT_CHANGED,
+            f"recipient:{name}",
+            Result.OK,
+            actor or services.worker,
+            detail,
+            connection=connection,
         )
     write_accounts(services)
 

@@ -576,3 +576,10 @@ def test_csv_with_empty_cells_and_line_breaks_has_the_counted_rows(make_world: C
     recipient.key.write_text(world.identity.secret_text())
     recipient.open(agreement=recipient.take_paper(AGREEMENT))
     assert pl.read_csv(recipient.out / "people.csv.zst", schema={"note": pl.String}).height == rows.height
+
+
+def test_a_pin_that_replaces_another_sender_says_so(tmp_path):
+    first = receiving.Trust("GLA-1", "0" * 64, "ssh-ed25519 AAAA")
+    assert receiving.pin(tmp_path / "pins", first) is False
+    assert receiving.pin(tmp_path / "pins", first) is False
+    assert receiving.pin(tmp_path / "pins", receiving.Trust("GLA-1", "0" * 64, "ssh-ed25519 BBBB")) is True
