@@ -34,3 +34,10 @@ def shared_vectors() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared test vectors are not beside the project")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What searches at random can search longer: `make soak` runs these with many more examples."""
+    for item in items:
+        if "/property/" in item.nodeid or item.nodeid.startswith("property/"):
+            item.add_marker(pytest.mark.soak)

@@ -27,6 +27,7 @@ from ledger.states import DELIVERED, UNFINISHED, State, can_follow
 from ledger.verify import verify
 from ledger.vocabulary import Action
 from tests.ledger_world import AGREEMENT, JANUARY, LEASE_SECONDS, Clock, claim, new_ledger
+from tests.soak import examples
 
 _ACTION = {
     State.PLANNED: Action.DELIVERY_RESUMED,
@@ -194,5 +195,7 @@ def test_no_order_of_events_breaks_the_rules(tmp_path: Path) -> None:
     with opened(f"sqlite:///{template}"):
         pass
     machine = type("DeliveryLifeHere", (DeliveryLife,), {"template": template})
-    limits = settings(max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+    limits = settings(
+        max_examples=examples(40), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     run_state_machine_as_test(machine, settings=limits)

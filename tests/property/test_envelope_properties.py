@@ -20,6 +20,7 @@ from keys.private.identities import Identity, generate_identity, parse_identitie
 from keys.private.opening import open_envelope
 from keys.private.signing import Signer
 from keys.sshsig import parse_public_key, verify
+from tests.soak import examples
 
 KEYS: dict[str, Identity] = {"hybrid": generate_identity("hybrid"), "x25519": generate_identity("x25519")}
 SIGNER = Signer.generate()
@@ -66,14 +67,14 @@ cases = st.sampled_from(sorted(SEALED))
     seed=st.binary(min_size=1, max_size=64),
     cuts=st.lists(st.integers(0, 2 * CHUNK), max_size=4),
 )
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_was_sealed_opens_to_the_same(kind: str, size: int, seed: bytes, cuts: list[int]) -> None:
     plain = (seed * (size // len(seed) + 1))[:size]
     assert unseal(seal(plain, KEYS[kind], cuts), KEYS[kind]) == plain
 
 
 @given(case=cases, position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_any_changed_byte_is_refused(case: tuple[str, int], position: float, flip: int) -> None:
     sealed = bytearray(SEALED[case])
     sealed[int(position * len(sealed))] ^= flip
@@ -92,7 +93,7 @@ def test_every_single_bit_of_a_small_file_counts(kind: str) -> None:
 
 
 @given(case=cases, cut=st.floats(0, 1, exclude_max=True))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_any_cut_file_is_refused(case: tuple[str, int], cut: float) -> None:
     sealed = SEALED[case]
     with pytest.raises(EnvelopeError):
@@ -108,14 +109,14 @@ def test_a_file_that_lacks_its_last_bytes_is_refused(case: tuple[str, int]) -> N
 
 @given(case=cases, tail=st.binary(min_size=1, max_size=CHUNK))
 @example(case=("x25519", CHUNK), tail=bytes(16))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_any_appended_byte_is_refused(case: tuple[str, int], tail: bytes) -> None:
     with pytest.raises(EnvelopeError):
         unseal(SEALED[case] + tail, KEYS[case[0]])
 
 
 @given(case=cases, position=st.floats(0, 1), inserted=st.binary(min_size=1, max_size=100))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_any_inserted_byte_is_refused(case: tuple[str, int], position: float, inserted: bytes) -> None:
     sealed = SEALED[case]
     at = int(position * len(sealed))
@@ -124,7 +125,7 @@ def test_any_inserted_byte_is_refused(case: tuple[str, int], position: float, in
 
 
 @given(first=cases, second=cases, position=st.floats(0, 1))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_parts_of_two_files_do_not_make_a_third(
     first: tuple[str, int], second: tuple[str, int], position: float
 ) -> None:
@@ -136,7 +137,7 @@ def test_parts_of_two_files_do_not_make_a_third(
 
 
 @given(data=st.one_of(st.binary(max_size=500), st.binary(max_size=500).map(b"age-encryption.org/v1\n".__add__)))
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_any_bytes_at_all_are_refused_in_our_words(data: bytes) -> None:
     with pytest.raises(EnvelopeError):
         unseal(data, KEYS["hybrid"])
@@ -150,7 +151,7 @@ def test_any_bytes_at_all_are_refused_in_our_words(data: bytes) -> None:
         fullmatch=True,
     )
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_whatever_parses_as_a_header_serialises_to_the_same_bytes(text: bytes) -> None:
     try:
         header = parse_header(io.BytesIO(text))
@@ -166,7 +167,7 @@ def test_armor_reads_back(data: bytes) -> None:
 
 
 @given(data=st.binary(min_size=1, max_size=200), position=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_changed_armor_is_refused_or_means_something_else(data: bytes, position: float, byte: int) -> None:
     text = bytearray(armored(data))
     at = int(position * len(text))
@@ -206,7 +207,7 @@ def test_any_text_is_no_key_or_a_key_in_canonical_form(text: str) -> None:
 
 
 @given(message=st.binary(max_size=200), position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_any_changed_byte_of_a_signature_is_refused(message: bytes, position: float, flip: int) -> None:
     lines = SIGNER.sign(message, "gla-receipt").splitlines()
     blob = bytearray(base64.b64decode("".join(lines[1:-1])))

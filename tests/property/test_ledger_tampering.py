@@ -20,6 +20,7 @@ from ledger.chain import GENESIS, EventBody, event_hash
 from ledger.checkpoints import Checkpoint
 from ledger.verify import verify
 from tests.ledger_world import deliver, new_ledger
+from tests.soak import examples
 
 _EVENT_COLUMNS = [*EventBody.__dataclass_fields__, "previous", "hash"]
 _TABLES = {"events": 15, "deliveries": 3}
@@ -79,7 +80,7 @@ def contents(path: Path) -> list[Any]:
 
 
 @given(data=st.data(), recomputed=st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_random_tampering_is_found(
     original: tuple[Path, list[Checkpoint]], tmp_path: Path, data: Any, recomputed: bool
 ) -> None:

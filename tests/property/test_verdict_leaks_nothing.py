@@ -22,6 +22,7 @@ from flows.sources.plan import planned_columns
 from schemas.compiler import compile_table
 from schemas.table import Column, Table
 from schemas.validation import Validator
+from tests.soak import examples
 
 CANARY_TEXT = "kanarie-7f3a9c"
 CANARY_NUMBER = 987_654_321_123
@@ -79,7 +80,9 @@ def everything_said(caught: BaseException | None, caplog, recorded) -> str:
     return "\n".join(said)
 
 
-SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @SETTINGS
