@@ -31,7 +31,7 @@ check: .venv/dev  ## lint, types, layers, secrets, generated files
 	$(BIN)/python infra/generate_docs.py --check
 
 bench: .venv/dev infra/.packages  ## measure against the shell pipeline; writes bench/results.json
-	$(BIN)/python bench/run.py
+	PYTHONPATH=. $(BIN)/python bench/run.py
 	$(BIN)/python infra/generate_docs.py
 
 soak: .venv/dev  ## the long runs of which `make test` has a sample

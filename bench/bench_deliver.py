@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
-import time
-from importlib import resources
 from pathlib import Path
 
 import run
@@ -23,6 +19,8 @@ from flows.wiring import Services, open_services
 from keys.private.identities import generate_identity
 from keys.private.signing import Signer
 from keys.sshsig import Namespace
+from schemas.products import product_contract
+from tests.servers.openssh import OpenSshServer, start_openssh
 
 ROWS = int(os.environ.get("GLA_BENCH_ROWS", "20000000"))
 PRODUCT = "inkomstenverhoudingen"
@@ -31,45 +29,14 @@ COLUMNS = (
     "datum_aanvang_tijdvak", "datum_einde_tijdvak", "aantal_verloonde_uren", "sv_loon",
 )  # fmt: skip
 PERIOD = "2026-01-01--2026-05-31"  # 5 of 12 months: 42 % of the rows
-_SSHD = """\
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/user.pub
-PidFile none
-UsePAM no
-StrictModes no
-Subsystem sftp internal-sftp
-"""
 
 
-class Sshd:
-    """A real OpenSSH server as an ordinary user; both sides send to it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        for name in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        (folder / "config").write_text(_SSHD.format(port=self.port, folder=folder))
-        self.root = folder / "root"
-        self.root.mkdir()
-        self.process = subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-e", "-f", folder / "config"], stderr=subprocess.DEVNULL
-        )
-        time.sleep(1)
-
-    @property
-    def host_key(self) -> str:
-        return " ".join((self.folder / "host.pub").read_text().split()[:2])
-
-    def sftp_put(self, source: Path) -> str:
-        (self.folder / "known").write_text(f"[127.0.0.1]:{self.port} {self.host_key}\n")
-        options = f"-oUserKnownHostsFile={self.folder}/known -oIdentityFile={self.folder}/user -oIdentitiesOnly=yes"
-        target = f"{os.environ.get('USER', 'root')}@127.0.0.1:{self.root}"
-        return f"echo 'put {source}' | sftp -q -b - -P {self.port} {options} {target}"
+def sftp_put(server: OpenSshServer, source: Path) -> str:
+    """The shell line that sends a file to the server with OpenSSH's own client."""
+    known = server.folder / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
+    options = f"-oUserKnownHostsFile={known} -oIdentityFile={server.user_key} -oIdentitiesOnly=yes"
+    return f"echo 'put {source}' | sftp -q -b - -P {server.port} {options} {server.user}@127.0.0.1:{server.root}"
 
 
 def run_sides(work: Path, file_format: str) -> dict[str, float]:
@@ -77,12 +44,13 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
     source = work / "source.parquet"
     if not source.exists():
         generate_inkomstenverhoudingen(source, ROWS, 1)
-    sshd = Sshd(work / f"sshd-{file_format}")
+    folder = work / f"sshd-{file_format}"
+    folder.mkdir()
+    sshd = start_openssh("/usr/sbin/sshd", folder)
     services = open_services(Settings(home=work / f"home-{file_format}", database_url=None))
     services.sources.add(PRODUCT, str(source))
     services.destinations.add_sftp(
-        "bench", f"sftp://{os.environ.get('USER', 'root')}@127.0.0.1:{sshd.port}{sshd.root}", sshd.host_key,
-        sshd.folder / "user",
+        "bench", f"sftp://{sshd.user}@127.0.0.1:{sshd.port}{sshd.root}", sshd.host_key, sshd.user_key
     )  # fmt: skip
     _agree(services, file_format)
 
@@ -100,7 +68,7 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
     shell = work / "shell.sh"
     shell.write_text(
         f"set -e\n{sys.executable} -c \"import duckdb; duckdb.sql(open('{work}/copy.sql').read())\"\n"
-        f"age -r {x25519} -o {work}/sealed.age {work}/plain\n{sshd.sftp_put(work / 'sealed.age')}\n"
+        f"age -r {x25519} -o {work}/sealed.age {work}/plain\n{sftp_put(sshd, work / 'sealed.age')}\n"
         f"rm {work}/plain {work}/sealed.age\n"
     )
     (work / "copy.sql").write_text(statement)
@@ -111,8 +79,7 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
     try:
         measured = run.pairs(ours, theirs)
     finally:
-        sshd.process.terminate()
-        sshd.process.wait()
+        sshd.stop()
     delivery = services.ledger.get("GLA-BENCH", Period.parse(PERIOD), 1)
     return measured | {"rows": delivery.rows or 0, "mb": (delivery.bytes or 0) / 1e6}
 
@@ -121,7 +88,7 @@ def _agree(services: Services, file_format: str) -> None:
     identity, signer = generate_identity("hybrid"), Signer.generate()
     register(services, "bench", "90000102", [str(identity.recipient)], [signer.public_key.line])
     document = draft(services, "GLA-BENCH", PRODUCT, "bench", COLUMNS, "datum_aanvang_tijdvak")
-    product = yaml.safe_load((resources.files("schemas") / "products" / f"{PRODUCT}.odcs.yaml").read_text())
+    product = yaml.safe_load(product_contract(PRODUCT))
     table = product["schema"][0]
     table["properties"] = [item for item in table["properties"] if item["name"] in COLUMNS]
     document["schema"] = [table]

@@ -116,7 +116,7 @@ def openssh_factory(
     servers: list[OpenSshServer] = []
 
     def start() -> OpenSshServer:
-        servers.append(_start(program, tmp_path_factory.mktemp("sshd")))
+        servers.append(start_openssh(program, tmp_path_factory.mktemp("sshd")))
         return servers[-1]
 
     yield start
@@ -128,12 +128,13 @@ def openssh_factory(
 def openssh(require_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSshServer]:
     """One server for the whole run, for the tests that leave it as it is."""
     require_program("ssh-keygen")
-    server = _start(require_program("sshd"), tmp_path_factory.mktemp("sshd"))
+    server = start_openssh(require_program("sshd"), tmp_path_factory.mktemp("sshd"))
     yield server
     server.stop()
 
 
-def _start(program: str, folder: Path) -> OpenSshServer:
+def start_openssh(program: str, folder: Path) -> OpenSshServer:
+    """A running server in an existing, empty folder."""
     for name in ["host_key", "user_key", "wrong_key"]:
         make_key(folder / name)
     (folder / "authorized_keys").write_text(public_line(folder / "user_key") + "\n")
