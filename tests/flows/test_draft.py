@@ -164,3 +164,14 @@ def test_any_document_reads_back_as_it_was(document):
 @given(st.from_regex(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]+)?", fullmatch=True))
 def test_text_that_looks_like_a_number_stays_text(text):
     assert read_document(as_yaml({"id": "x", "value": text}).encode(), "it")["value"] == text
+
+
+def test_a_draft_names_the_post_quantum_keys_where_the_recipient_has_both_kinds(world):
+    from flows.steps.recipients import register
+    from keys.private.identities import generate_identity
+
+    other = generate_identity("x25519").recipient
+    register(world.services, "fonds", "90000102", [str(other)], [])
+    keys = next(item for item in world.document()["customProperties"] if item["property"] == "gla.recipientKeys")
+    assert keys["value"] == [world.identity.recipient.fingerprint]
+    world.conclude()
