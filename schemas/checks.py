@@ -8,7 +8,7 @@ What is not understood is refused here with `UnusableInput`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -19,14 +19,11 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from core.errors import UnusableInput
-from schemas.bsn import is_bsn
-from schemas.logical_types import INTEGER_FORMATS, read_literal
+from schemas.logical_types import INTEGER_FORMATS, accepts, read_literal
 from schemas.patterns import translate
+from schemas.rules import Condition, Rule, column_rules
 from schemas.table import Column
 
-Condition = Callable[[pl.Expr], pl.Expr]
-
-_RULES: dict[str, Condition] = {"bsn": is_bsn}
 _FORMATS = {  # string formats that are a pattern; WHATWG's for e-mail, RFC 9562, RFC 1123, RFC 4648
     "uuid": r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
     "ipv4": r"^((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])$",
@@ -44,9 +41,10 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 _ULPS = 2.0**-50  # a quotient this close to a whole number, relatively, is one: four units in the last place
 
 
-def column_checks(column: Column, dtype: pl.DataType) -> list[pa.Check]:
-    """Every check of one column that is stored as `dtype`."""
-    return [_check(name, condition) for name, condition in _conditions(column, dtype)]
+def column_checks(column: Column, dtype: pl.DataType, columns: Mapping[str, Column]) -> list[pa.Check]:
+    """Every check of one column that is stored as `dtype`; `columns` are all of its table."""
+    own = [_check(name, condition) for name, condition in _conditions(column, dtype)]
+    return own + [_rule_check(rule, columns) for rule in column_rules(column, columns)]
 
 
 def _check(name: str, condition: Condition) -> pa.Check:
@@ -54,6 +52,19 @@ def _check(name: str, condition: Condition) -> pa.Check:
         return data.lazyframe.select(condition(pl.col(data.key or "")))
 
     return pa.Check(run, name=name, n_failure_cases=0)
+
+
+def _rule_check(rule: Rule, columns: Mapping[str, Column]) -> pa.Check:
+    if rule.other is None:
+        return _check(rule.name, rule.condition)
+    other = columns[rule.other]
+
+    def run(data: PolarsData) -> pl.LazyFrame:
+        stored = data.lazyframe.collect_schema().get(other.name)
+        comparable = stored is not None and accepts(other, stored)  # if not, that column fails for itself
+        return data.lazyframe.select(rule.condition(pl.col(data.key or "")) if comparable else pl.lit(value=True))
+
+    return pa.Check(run, name=rule.name, n_failure_cases=0)
 
 
 def _conditions(column: Column, dtype: pl.DataType) -> Iterator[tuple[str, Condition]]:
@@ -70,10 +81,6 @@ def _conditions(column: Column, dtype: pl.DataType) -> Iterator[tuple[str, Condi
         yield "multipleOf", _multiple_condition(column.options["multipleOf"], dtype)
     if column.enum is not None:
         yield "enum", _enum_condition(column, dtype)
-    for rule in column.rules:
-        if column.logical_type != "string" or not isinstance(rule, str) or rule not in _RULES:
-            raise UnusableInput(f"column {column.name} has a gla.rule that is unknown for {column.logical_type}")
-        yield rule, _RULES[rule]
 
 
 def _text_conditions(column: Column) -> Iterator[tuple[str, Condition]]:

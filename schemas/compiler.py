@@ -62,15 +62,16 @@ def compile_table(table: Table) -> CompiledTable:
 
 
 def _schema(table: Table, dtypes: Mapping[str, pl.DataType]) -> pa.DataFrameSchema:
+    columns = {column.name: column for column in table.columns}
     return pa.DataFrameSchema(
-        {column.name: _pandera_column(column, dtypes[column.name]) for column in table.columns},
+        {column.name: _pandera_column(column, dtypes[column.name], columns) for column in table.columns},
         strict=True,
         coerce=False,
     )
 
 
-def _pandera_column(column: Column, dtype: pl.DataType) -> pa.Column:
-    return pa.Column(dtype, column_checks(column, dtype), nullable=not column.required)
+def _pandera_column(column: Column, dtype: pl.DataType, columns: Mapping[str, Column]) -> pa.Column:
+    return pa.Column(dtype, column_checks(column, dtype, columns), nullable=not column.required)
 
 
 def _declared_keys(table: Table) -> tuple[UniqueKey, ...]:

@@ -27,7 +27,7 @@ class Column:
     unique: bool = False
     primary_key: int | None = None  # sort key among the columns of the primary key
     enum: tuple[Any, ...] | None = None
-    rules: tuple[str, ...] = ()  # values of customProperties gla.rule
+    rules: tuple[Any, ...] = ()  # values of customProperties gla.rule, see schemas.rules
     quality: tuple[Mapping[str, Any], ...] = ()
 
 
