@@ -1,25 +1,28 @@
 """Start what a delivery needs on one machine: a Prefect server, a worker and the drop zone, as child processes.
 
 Everything that they write is below GLA_HOME. A server is started only when PREFECT_API_URL names none. Telemetry
-is off. On leaving the context everything that was started is stopped.
+is off. On leaving the context everything that was started is stopped; SIGTERM and SIGHUP leave it too. One home has
+one stack: a second one would be another worker and drop zone on the same files.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from core.errors import DestinationUnreachable
+from core.errors import DestinationUnreachable, UnusableInput
 from core.settings import Settings
 
 POOL = "gla"
@@ -92,13 +95,15 @@ class LocalStack:
         self._wait_for("the drop zone", self._dropzone_answers)
 
     def __enter__(self) -> Self:
+        self._settings.logs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._running.enter_context(_only_one(self._settings.logs_dir / "stack.lock"))
+        self._running.enter_context(_ended_by_signals())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._running.close()
 
     def _log(self, name: str) -> IO[bytes]:
-        self._settings.logs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self._running.enter_context((self._settings.logs_dir / f"{name}.log").open("ab"))
 
     def _start(self, name: str, *arguments: str) -> None:
@@ -145,6 +150,39 @@ def free_port(wanted: int = 0) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise DestinationUnreachable("no free port on 127.0.0.1")
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Hold the lock at `path`; the system frees it when this process ends, however it ends."""
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        if not free:
+            raise UnusableInput("everything is running already for this GLA_HOME: stop that first, or name another")
+        yield
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into SystemExit: by default they would end us and leave our children running."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers there only
+        yield
+        return
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough, stopping must not be interrupted
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

@@ -37,12 +37,16 @@ def deploy(file: Path) -> None:
 def up(settings: Settings) -> None:
     """Keep a Prefect server, a worker and the drop zone running until Ctrl-C, and say where they are."""
     with LocalStack(settings, PREFECT_FILE, _DEFAULT_UI_PORT) as stack:
-        click.echo("starting the Prefect server ...")
+        click.echo("starting the Prefect server, half a minute the first time ...")
         stack.begin_server()
         stack.wait_for_server()
         stack.deploy()
         stack.start_worker()
         stack.start_dropzone()
+        if not settings.prefect_api_url and not stack.ui_url.endswith(f":{_DEFAULT_UI_PORT}"):
+            click.echo(f"Note: port {_DEFAULT_UI_PORT} is in use, so the UI has another one.", err=True)
+        if stack.dropzone_port != settings.dropzone.port != 0:
+            click.echo(f"Note: port {settings.dropzone.port} is in use, so the drop zone has another one.", err=True)
         click.echo(f"Prefect UI   {stack.ui_url}   (deployment 'deliver' has the form for reruns)")
         click.echo(f"drop zone    sftp -P {stack.dropzone_port} RECIPIENT@{settings.dropzone.host}")
         click.echo(f"everything   {settings.home.resolve()}   (logs in logs/)")
