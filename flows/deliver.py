@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
@@ -25,16 +25,16 @@ _RETRY_SECONDS: list[float] = [5, 30, 120]
 
 @flow(name="deliver", flow_run_name="{agreement} {period} {mode}", persist_result=False, log_prints=False)
 def deliver(
-    agreement: str, period: str, mode: Mode = Mode.RESUME, reason: str = "", requested_by: str = ""
+    agreement: str, period: str, requested_by: str, mode: Mode = Mode.RESUME, reason: str = ""
 ) -> dict[str, Any]:
     """Deliver a period, or run a delivery again. Safe to start twice: the ledger lets one delivery happen once.
 
     Args:
         agreement: The agreement's id, for example GLA-2026-0001.
         period: YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END.
+        requested_by: Your name. The open-source Prefect server knows no users, so the ledger asks.
         mode: resume goes on from the last step; redeliver sends the same bytes; correct extracts again.
         reason: Why; shown in the history. Required for redeliver and correct.
-        requested_by: Your name. The open-source Prefect server knows no users, so the ledger asks.
     """
     order = Order(
         agreement_id=agreement,
@@ -44,12 +44,17 @@ def deliver(
         reason=reason,
     )
     outcome = path.run(open_services(Settings()), order, step=_as_task)
+    result = "was delivered before, nothing to do" if outcome.done_before else "delivered"
+    get_run_logger().info(
+        "%s edition %d: %s rows, %s bytes %s",
+        order.name, outcome.edition, f"{outcome.rows:,}", f"{outcome.size:,}", result,
+    )  # fmt: skip
     create_markdown_artifact(
         key="delivery",
         markdown=(
             "| agreement | period | edition | rows | bytes | result |\n|---|---|---|---|---|---|\n"
             f"| {outcome.agreement_id} | {outcome.period} | {outcome.edition} | {outcome.rows:,} | {outcome.size:,} | "
-            f"{'was delivered before' if outcome.done_before else 'delivered'} |"
+            f"{result} |"
         ),
         description="What was delivered",
     )
