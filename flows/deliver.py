@@ -31,7 +31,7 @@ def deliver(
 
     Args:
         agreement: The agreement's id, for example GLA-2026-0001.
-        period: YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END.
+        period: YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END (END included).
         requested_by: Your name. The open-source Prefect server knows no users, so the ledger asks.
         mode: resume goes on from the last step; redeliver sends the same bytes; correct extracts again.
         reason: Why; shown in the history. Required for redeliver and correct.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import json
 import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from agreements import store
 from agreements.rules import AgreementState
+from apps.cli.history_page import printable
 from core.clock import dutch_date
 from core.database import reading
 from core.errors import UnusableInput
@@ -22,6 +25,8 @@ from flows.steps.draft import as_yaml, draft
 from flows.wiring import open_services
 from keys.private.signing import load_signer
 from keys.sshsig import Namespace
+from schemas.agreement import Agreement
+from schemas.filters import Condition
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -64,6 +69,8 @@ def offer(settings: Settings, contract: Path) -> None:
     """Seal the agreement in CONTRACT with our key and offer it."""
     offered, path = lifecycle.offer(open_services(settings), contract.read_bytes(), getpass.getuser())
     click.echo(f"agreement {offered.id}: offered, SHA-256 {offered.digest}")
+    if b"TODO" in offered.canonical:
+        click.echo("Note: it still says TODO; edit and offer it again before the recipient signs.", err=True)
     click.echo("The recipient reads and signs this file, with either of:")
     click.echo(f"  ssh-keygen -Y sign -n {Namespace.AGREEMENT} -f SSH_KEY {path}")
     click.echo(f"  gla agreement sign {path} --key SSH_KEY")
@@ -147,19 +154,35 @@ def show(settings: Settings, agreement_id: str, document: bool) -> None:
         return
     it = verify_stored(services, stored)
     today = dutch_date(services.clock())
-    table = Table("", "", show_header=False, title=f"Agreement {it.id}")
+    table = Table("", Column(overflow="fold"), show_header=False, title=f"Agreement {it.id}")
     table.add_row("state", f"{stored.state}{'' if it.valid_from <= today <= it.valid_until else ', not in its dates'}")
     table.add_row("product", it.product)
+    for name, text in (it.contract.document.get("description") or {}).items():
+        if isinstance(text, str):
+            table.add_row(printable(name), Text(printable(text)))
     table.add_row("recipient", f"{it.recipient} (KvK {it.recipient_kvk})")
     table.add_row("valid", f"{it.valid_from} to {it.valid_until}")
     table.add_row("columns", ", ".join(column.name for column in it.contract.table.columns))
+    table.add_row("rows", Text("\n".join(map(_condition, it.filter.conditions)) or "all"))
+    table.add_row("no rows", "a delivery without rows" if it.on_empty == "deliver" else "refused")
     table.add_row("source, destination", f"{it.source}, {it.destination}")
     table.add_row("format", it.file_format)
-    table.add_row("planning", f"every {it.planning.frequency}" if it.planning else "on request")
+    table.add_row("planning", _planning(it))
+    table.add_row("kept for", f"{it.retention_days or settings.delivery.retention_days} days")
     table.add_row("seals to", "\n".join(it.recipient_keys))
     table.add_row("signed by", f"us, and {it.recipient_signer}")
     table.add_row("SHA-256", it.digest)
     Console().print(table)
+
+
+def _planning(it: Agreement) -> str:
+    return f"every {it.planning.frequency}, {it.planning.latency_days} days after it" if it.planning else "on request"
+
+
+def _condition(condition: Condition) -> str:
+    """As the signed document has it, but for what a terminal would obey."""
+    compared = condition.bound or ("" if condition.value is None else json.dumps(condition.value, ensure_ascii=False))
+    return printable(f"{condition.column} {condition.operator} {compared}".strip())
 
 
 @agreement.command("list")

@@ -24,7 +24,7 @@ from flows.wiring import open_services
 @click.option("--by", "requested_by", default="", help="Who asks; the name of the system's user by default.")
 @click.pass_obj
 def deliver(settings: Settings, agreement: str, period: str, mode: str, reason: str, requested_by: str) -> None:
-    """Deliver PERIOD of AGREEMENT. PERIOD is YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END.
+    """Deliver PERIOD of AGREEMENT. PERIOD is YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END (END included).
 
     Starting it twice is harmless: a delivery that is done is not done again.
     """

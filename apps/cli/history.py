@@ -46,7 +46,8 @@ def history(settings: Settings, recipient: str | None, agreement: str | None, as
     else:
         console = Console()
         console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
-        console.print(_table(rows))
+        filtered = recipient is not None or agreement is not None
+        console.print(_table(rows, "nothing that fits was delivered yet" if filtered else "nothing was delivered yet"))
 
 
 def _write(page: Path, text: str) -> None:
@@ -58,8 +59,8 @@ def _write(page: Path, text: str) -> None:
     raise UnusableInput("the page cannot be written: name a file in a folder that exists and can be written")
 
 
-def _table(rows: list[HistoryRow]) -> Table:
-    table = Table(title="Deliveries", caption=None if rows else "nothing was delivered yet", show_lines=True)
+def _table(rows: list[HistoryRow], empty: str) -> Table:
+    table = Table(title="Deliveries", caption=None if rows else empty, show_lines=True)
     for heading in ("delivery", "period", "state", "contents", "what happened"):
         table.add_column(heading, overflow="fold")
     for row in rows:

@@ -61,7 +61,7 @@ def gla(context: click.Context) -> None:
     """Mijn Gegevensdiensten: a signed agreement becomes a delivery that only its recipient can open.
 
     GLA_HOME (default ./.gla) holds everything that a local run writes; GLA_DATABASE_URL names another database.
-    Exit codes are listed in docs/operations.md.
+    Exit codes are listed in docs/exit-codes.md.
     """
     context.obj = read_settings()
     configure_logging(context.obj.log_level)
@@ -102,9 +102,7 @@ def _of_the_system(error: OSError) -> GlaError:
     """A name that was given on this command line, or one of ours below GLA_HOME, and the reason; no data is in it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull("the disk is full: make room, then run again")
-    if isinstance(
-        error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
-    ):
+    if isinstance(error, _WRONG_PATH):
         return UnusableInput(f"{Path(error.filename or 'a file').name}: {error.strerror}")
     return unexpected("the command", error)
 

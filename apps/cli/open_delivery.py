@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from apps.cli import receiving
 from core.errors import KeyUnusable
@@ -73,10 +72,9 @@ def _key_file(path: Path) -> list[Identity]:
 
 def _print(manifest: Manifest, pakbon: Pakbon, target: Path) -> None:
     name = f"{manifest.agreement}, {manifest.period}, edition {manifest.edition}"
-    table = Table("file", "rows", "bytes", title=f"{name}: whole and authentic")
-    for file in pakbon.files:
-        table.add_row(str(target / file.filename), f"{file.rows:,}", f"{file.size:,}")
-    Console().print(table)
+    click.echo(f"{name}: whole and authentic")
+    for file in pakbon.files:  # no table: a path is to be copied, so it is never wrapped
+        click.echo(f"  {target / file.filename}  {file.rows:,} rows, {file.size:,} bytes")
     for column, value in pakbon.sums.items():
         click.echo(f"sum of {column}: {value}")
     if manifest.supersedes:

@@ -53,7 +53,10 @@ def trust_from_agreement(path: Path, delivery: Path) -> Trust:
     agreement = load_agreement(document)
     if agreement.canonical != document:
         raise UnusableInput(f"{path.name} is not the file that was offered and signed: use GLA-ID.json as received")
-    signature = _small_file(path.with_name(path.name + ".sig")).decode("ascii", "replace")
+    beside = path.with_name(f"{path.name}.sig")
+    if not beside.is_file():
+        raise UnusableInput(f"{beside.name}, your signature, is not beside {path.name}: put it there")
+    signature = _small_file(beside).decode("ascii", "replace")
     verify_by(signature, document, Namespace.AGREEMENT, agreement.recipient_signer)
     return Trust(agreement.id, agreement.digest, agreement.sender_key)
 
@@ -181,7 +184,7 @@ def _opened(path: Path) -> io.BufferedReader:
         return path.open("rb")
     except OSError:
         pass
-    raise UnusableInput(f"{path.name} cannot be read: is this the folder of a delivery, fetched whole?")
+    raise UnusableInput(f"{path.name} cannot be read: name the folder of one edition, fetched whole")
 
 
 def _small_file(path: Path) -> bytes:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import getpass
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from agreements.store import keys_of, list_recipients
 from core.database import reading
@@ -48,9 +46,8 @@ def revoke_key(settings: Settings, name: str, fingerprint: str) -> None:
 @click.pass_obj
 def list_all(settings: Settings) -> None:
     """List organisations with their keys."""
-    table = Table("name", "KvK", "purpose", "fingerprint", "state")
     with reading(open_services(settings).engine) as connection:
         for name, kvk in list_recipients(connection):
-            for key in keys_of(connection, name):
-                table.add_row(name, kvk, key.purpose, key.fingerprint, "revoked" if key.revoked else "valid")
-    Console().print(table)
+            click.echo(f"{name} (KvK {kvk})")
+            for key in keys_of(connection, name):  # no table: a fingerprint is to be copied, so it is never wrapped
+                click.echo(f"  {key.purpose:<5} {key.fingerprint}  {'revoked' if key.revoked else 'valid'}")

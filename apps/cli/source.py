@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.settings import Settings
 from flows.sources.registry import Sources
@@ -24,14 +24,14 @@ def add(settings: Settings, source_id: str, uri: str) -> None:
     sources = Sources(settings.config_dir)
     sources.add(source_id, uri)
     columns = sources.get(source_id).schema()
-    click.echo(f"source {source_id}: {len(columns)} columns")
+    click.echo(f"source {source_id}: {len(columns)} column{'' if len(columns) == 1 else 's'}")
 
 
 @source.command("list")
 @click.pass_obj
 def list_sources(settings: Settings) -> None:
     """List the registered sources and their columns."""
-    table = Table("id", "columns")
+    table = Table("id", Column("columns", overflow="fold"))
     sources = Sources(settings.config_dir)
     for source_id in sources.list():
         table.add_row(source_id, ", ".join(sources.get(source_id).schema()))

@@ -125,7 +125,8 @@ class FileSource:
             missing = True
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError):
             missing = False
-        reason = "does not exist" if missing else "cannot be read: it is damaged, in use, or of another form"
+        form = "UTF-8 text with commas and as many fields on every line" if self.kind == "csv" else "Parquet"
+        reason = "does not exist" if missing else f"cannot be read: it is damaged, in use, or not {form}"
         raise SourceUnavailable(f"source {self.id} {reason}")
 
 

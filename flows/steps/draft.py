@@ -25,7 +25,9 @@ _HEADER = """\
 # Draft of agreement {id}. Edit it: remove the columns and rows that are not needed, state purpose and legal basis,
 # then run: gla agreement offer {id}.odcs.yaml
 # Rows: gla.filter is a list of column, operator (equals, notEquals, lessThan, lessOrEqualTo, greaterThan,
-# greaterOrEqualTo, in, isNull, isNotNull) and either a value or a bound (period.start, period.end).
+# greaterOrEqualTo, in, isNull, isNotNull) and either a value or a bound (period.start, period.end). A bound on a
+# column of text has its format, yyyy-MM-dd or yyyyMMdd. Dates that a CSV file writes in another form: make the column
+# a date with logicalTypeOptions: {{format: dd-MM-yyyy}}, and drop the format of the bounds.
 """
 
 
@@ -116,13 +118,16 @@ def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
 
 def _column(name: str, dtype: pl.DataType) -> dict[str, Any]:
     if not name.isidentifier() or len(name) > COLUMN_NAME_LENGTH:
-        raise UnusableInput("a column of the source has a name that is no identifier: name the columns with --column")
+        raise UnusableInput(
+            f"column {name[:50]!r} of the source has a name that is no identifier: rename it there, "
+            "or leave it out by naming the others with --column"
+        )
     zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
     options = {"logicalTypeOptions": {"timezone": True}} if zoned else {}
-    return {"name": name, "logicalType": _logical_type(dtype), **options, "required": False}
+    return {"name": name, "logicalType": _logical_type(name, dtype), **options, "required": False}
 
 
-def _logical_type(dtype: pl.DataType) -> str:
+def _logical_type(name: str, dtype: pl.DataType) -> str:
     if dtype.is_integer():
         return "integer"
     if dtype.is_numeric():
@@ -132,7 +137,10 @@ def _logical_type(dtype: pl.DataType) -> str:
     names: dict[type[pl.DataType], str] = {pl.Boolean: "boolean", pl.Date: "date", pl.Time: "time", pl.String: "string"}
     found = names.get(type(dtype))
     if found is None:
-        raise UnusableInput(f"a column of the source has the type {dtype}, which no agreement can deliver yet")
+        raise UnusableInput(
+            f"column {name} has the type {dtype}, which no agreement can deliver yet: "
+            "leave it out by naming the others with --column"
+        )
     return found
 
 

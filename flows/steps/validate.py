@@ -32,7 +32,7 @@ def validate(frames: Iterator[pl.DataFrame], validator: Validator, agreement: Ag
         raise RowsInvalid(f"agreement {agreement.id}: {_summary(verdict)}: mend the source and resume")
     if verdict.rows == 0 and agreement.on_empty == "refuse":
         raise DeliveryEmpty(
-            f"agreement {agreement.id}: no row for this period, and gla.empty is refuse: check the source"
+            f"agreement {agreement.id}: no row for this period, and gla.empty is refuse: check source and gla.filter"
         )
 
 

@@ -230,7 +230,7 @@ class TestTrust:
     def test_a_folder_that_is_no_delivery(self, recipient):
         shutil.rmtree(recipient.delivery)
         recipient.delivery.mkdir()
-        recipient.refused(UnusableInput, "is this the folder of a delivery")
+        recipient.refused(UnusableInput, "name the folder of one edition")
 
     def test_manifest_that_is_a_folder(self, recipient):
         (recipient.delivery / MANIFEST).unlink()
@@ -272,7 +272,7 @@ class TestOwnAgreement:
 
     def test_agreement_without_a_signature(self, recipient):
         recipient.agreement.with_name(f"{AGREEMENT}.json.sig").unlink()
-        recipient.refused(UnusableInput, r"json\.sig cannot be read")
+        recipient.refused(UnusableInput, r"json\.sig, your signature, is not beside")
 
     def test_agreement_signed_by_somebody_else(self, recipient):
         recipient.sign_paper(recipient.agreement, Signer.generate())
