@@ -19,7 +19,7 @@ from core.ids import checked_name
 from flows.wiring import Services
 from keys.envelope.recipients import parse_recipient
 from keys.private.custody import Role
-from schemas.table import COLUMN_NAME_LENGTH
+from schemas.table import checked_column_name
 
 _HEADER = """\
 # Draft of agreement {id}. Edit it: remove the columns and rows that are not needed, state purpose and legal basis,
@@ -117,9 +117,14 @@ def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
 
 
 def _column(name: str, dtype: pl.DataType) -> dict[str, Any]:
-    if not name.isidentifier() or len(name) > COLUMN_NAME_LENGTH:
+    try:
+        checked_column_name(name)
+        refused = False
+    except UnusableInput:
+        refused = True
+    if refused:
         raise UnusableInput(
-            f"column {name[:50]!r} of the source has a name that is no identifier: rename it there, "
+            f"column {name[:50]!r} of the source has a name that no contract can hold: rename it there, "
             "or leave it out by naming the others with --column"
         )
     zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None

@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 from agreements import store
 from agreements.rules import AgreementState
+from core.clock import to_rfc3339
 from core.database import reading
 from core.errors import GlaError, LedgerUnavailable
 from core.period import Period
 from flows.steps.agree import agree
 from flows.wiring import Services
+from ledger.states import STOPPED
 from schemas.agreement import Agreement, Frequency
 
 HORIZON = timedelta(days=40)  # how far ahead the operator sees what will run
@@ -48,7 +50,14 @@ def due_deliveries(services: Services) -> tuple[list[Due], list[str]]:
 
 def _due(services: Services, agreement: Agreement) -> list[Due]:
     items = planned(agreement, services.clock() + HORIZON)
-    return [item for item in items if services.ledger.latest_edition(item.agreement_id, item.period) is None]
+    return [item for item in items if not _begun(services, item)]
+
+
+def _begun(services: Services, item: Due) -> bool:
+    """Whether the ledger has it. One refused or failed before its day still falls due; one after it awaits a person."""
+    edition = services.ledger.latest_edition(item.agreement_id, item.period)
+    delivery = services.ledger.get(item.agreement_id, item.period, edition) if edition else None
+    return delivery is not None and (delivery.state not in STOPPED or delivery.updated_at >= to_rfc3339(item.at))
 
 
 def planned(agreement: Agreement, until: datetime) -> Iterator[Due]:

@@ -80,9 +80,7 @@ def test_only_the_named_columns_in_their_order(world):
     assert columns == ["text", "whole"]
 
 
-@pytest.mark.parametrize(
-    "name", ["a b", "1a", "a-b", "a.b", "*", "^.*$", "", " a", "a\nb", "x" * 201, "naam; drop table", "\u202ea"]
-)
+@pytest.mark.parametrize("name", ["*", "^.*$", "", " a", "a\nb", "x" * 201, "\u202ea"])
 def test_column_with_a_name_that_no_contract_may_hold(world, name):
     source(world, pl.DataFrame({"good": [1], name: [1]}))
     with pytest.raises(UnusableInput, match="--column"):
@@ -90,7 +88,10 @@ def test_column_with_a_name_that_no_contract_may_hold(world, name):
     assert [column.name for column in loaded(drafted(world, "good")).contract.table.columns] == ["good"]
 
 
-@pytest.mark.parametrize("name", ["no", "null", "true", "y", "e1", "naïef", "Ω", "__class__"])
+@pytest.mark.parametrize(
+    "name",
+    ["no", "null", "true", "y", "e1", "naïef", "Ω", "__class__", "Trip ID", "1a", "a-b", "a.b", "naam; drop table"],
+)
 def test_column_with_a_name_that_yaml_could_misread(world, name):
     source(world, pl.DataFrame({name: [1]}))
     assert [column.name for column in loaded(drafted(world)).contract.table.columns] == [name]

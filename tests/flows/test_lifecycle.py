@@ -79,8 +79,10 @@ class TestOffer:
         refused(world, document, "has no valid key")
 
     def test_keys_of_two_kinds_that_can_not_share_a_file(self, world):
-        register(world.services, "fonds", "90000102", [str(generate_identity("x25519").recipient)], [])
-        refused(world, world.document(), "keep one kind")
+        other = generate_identity("x25519").recipient
+        register(world.services, "fonds", "90000102", [str(other)], [])
+        both = [world.identity.recipient.fingerprint, other.fingerprint]
+        refused(world, world.document(recipientKeys=both), "keep one kind")
 
     def test_keys_in_each_others_place(self, world):
         seal, sign = world.identity.recipient.fingerprint, world.signer.public_key.fingerprint

@@ -118,12 +118,16 @@ def test_what_the_ledger_knows_is_not_due_again(world):
     assert due(world)[0] == ["2026-01", "2026-02", "2026-04"]
 
 
-def test_what_was_begun_and_refused_waits_for_a_person(make_world):
+@pytest.mark.parametrize(("day", "still_due"), [(5, True), (20, False)])
+def test_what_was_refused_on_its_day_waits_for_a_person_and_what_was_tried_too_early_does_not(
+    make_world, day, still_due
+):
     world = make_world(rows=900)  # up to the end of March
     world.conclude()
+    world.at(datetime(2026, 4 if still_due else 5, day, 12, tzinfo=UTC))
     with pytest.raises(DeliveryEmpty):
         path.run(world.services, world.order(period=Period.parse("2026-04")))
-    assert "2026-04" not in due(world)[0]
+    assert ("2026-04" in due(world)[0]) is still_due
 
 
 @pytest.mark.parametrize("state", [AgreementState.ENDED, AgreementState.REVOKED])
