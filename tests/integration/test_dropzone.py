@@ -223,7 +223,7 @@ def test_four_recipients_programs_at_once_all_get_their_files(world: DropzoneWor
     for thread in threads:
         thread.join()
     assert results == [0] * 8
-    assert all(pickup.whole for pickup in pickups_of(world, 10))
+    assert all(pickup.whole for pickup in pickups_of(world, 4))
 
 
 @pytest.mark.parametrize(("kind", "bits"), [("rsa", 3072), ("ecdsa", 256), ("ecdsa", 521)])
