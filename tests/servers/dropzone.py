@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,7 +66,9 @@ class DropzoneWorld:
         self, *commands: str, user: str = "fonds", key: str | None = None, options: tuple[str, ...] = (), cwd: Path
     ) -> subprocess.CompletedProcess[str]:
         """Run OpenSSH's `sftp` in the folder `cwd` with the commands as its batch; it stops at the first that fails."""
-        known = self.keys / "known_hosts"
+        known = (
+            self.keys / f"known_hosts-{threading.get_ident()}"
+        )  # one each: a shared one is empty while it is rewritten
         known.write_text(f"[127.0.0.1]:{self.port} {public_line(self.keys / 'host')}\n")
         settings = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes", *options]
         flags = [flag for setting in settings for flag in ("-o", setting)]
