@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from core.canonical import parse_json
 from core.errors import UnusableInput
+from core.files import write_file
 from core.ids import checked_name
 from transports.base import Transport
 
@@ -37,9 +38,7 @@ class Destinations:
         _sftp(destination_id, entry, 1.0)
         known = {**self._load(), destination_id: entry}
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n", encoding="utf-8")
-        beside.replace(self._path)
+        write_file(self._path, (json.dumps(dict(sorted(known.items())), indent=2) + "\n").encode(), mode=0o600)
 
     def get(self, destination_id: str) -> dict[str, str]:
         """The entry of a destination; `UnusableInput` if it is not registered."""

@@ -18,11 +18,11 @@ import click
 
 from core.clock import to_rfc3339, utc_now
 from core.errors import Cancelled, GlaError, StorageFull, UnusableInput
+from core.files import new_file
 from keys.envelope.armor import ArmorWriter
 from keys.envelope.reading import BinaryReader
 from keys.envelope.recipients import parse_recipient
 from keys.envelope.seal import BinaryWriter, Sealer, write_whole
-from keys.envelope.whole_file import new_file
 from keys.private.identities import Identity, generate_identity, parse_identities
 from keys.private.opening import open_pieces
 

@@ -6,13 +6,13 @@ Only an operator on this machine writes it. An agreement can name an id and noth
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from core.canonical import parse_json
 from core.errors import UnusableInput
-from core.ids import checked_name, new_id
+from core.files import write_file
+from core.ids import checked_name
 from flows.sources.files import FileSource
 
 
@@ -53,14 +53,8 @@ class Sources:
         return known
 
     def _save(self, known: dict[str, str]) -> None:
-        """Write beside and rename, so that a crash leaves the old list or the new one."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = self._path.with_name(f".{self._path.name}.{new_id()}")
-        with beside.open("x", encoding="utf-8") as file:
-            json.dump({"sources": dict(sorted(known.items()))}, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        write_file(self._path, json.dumps({"sources": dict(sorted(known.items()))}, indent=2).encode(), mode=0o600)
 
 
 def _local_path(uri: str) -> Path:

@@ -7,7 +7,6 @@ take turns, from reading the database to the rename: none brings back a key that
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from agreements import store
 from agreements.rules import AgreementState
 from agreements.store import KeyPurpose
 from core.database import reading
+from core.files import write_file
 from flows.wiring import Services
 from schemas.accounts import ACCOUNTS_NAME, Account, Accounts
 
@@ -28,12 +28,7 @@ def write_accounts(services: Services) -> Accounts:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _turn(folder):
         accounts = _accounts(services)
-        new = folder / f".{ACCOUNTS_NAME}.new"
-        with new.open("wb") as file:
-            file.write(accounts.to_bytes())
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(folder / ACCOUNTS_NAME)
+        write_file(folder / ACCOUNTS_NAME, accounts.to_bytes(), mode=0o600)
     for account in accounts.accounts:
         services.recipient_folder(account.name).mkdir(parents=True, exist_ok=True, mode=0o700)
     return accounts

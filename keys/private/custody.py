@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from core.errors import KeyUnusable
-from keys.envelope.whole_file import new_file
+from core.files import new_file
 from keys.private.signing import Signer, load_signer
 from keys.sshsig import SshPublicKey
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from core.files import new_file
 from keys.envelope.armor import dearmor
 from keys.envelope.errors import HeaderInvalid, NoMatchingKey, PayloadInvalid
 from keys.envelope.format import Header, parse_header
@@ -20,7 +21,6 @@ from keys.envelope.pipeline import Pipeline
 from keys.envelope.reading import BinaryReader, as_file, replayed
 from keys.envelope.seal import write_whole
 from keys.envelope.stream import BATCH_CHUNKS, PAYLOAD_NONCE_LENGTH, Batch, open_batch, payload_cipher
-from keys.envelope.whole_file import new_file
 from keys.private.identities import Identity
 
 _START = 4096  # bytes looked at to tell the binary form from the armored one

@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from keys.envelope.whole_file import new_file
+from core.files import new_file, write_file
 
 
 def test_a_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
@@ -63,3 +63,11 @@ def test_without_replace_the_first_one_stays(tmp_path: Path) -> None:
         file.write(b"second")
     assert path.read_bytes() == b"first"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_whole_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "registry.json"
+    write_file(path, b"old", mode=0o600)
+    write_file(path, b"new and longer", mode=0o600)
+    assert path.read_bytes() == b"new and longer"
+    assert [each.name for each in tmp_path.iterdir()] == ["registry.json"]

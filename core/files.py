@@ -10,6 +10,14 @@ from io import FileIO
 from pathlib import Path
 
 
+def write_file(path: Path, data: bytes, *, mode: int) -> None:
+    """Put `data` at `path`, whole, in place of what was there."""
+    with new_file(path, mode=mode) as file:
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]  # a raw file may take less than it is given
+
+
 @contextmanager
 def new_file(path: Path, *, mode: int, replace: bool = True) -> Iterator[FileIO]:
     """A raw file to write; it becomes `path` only if the block ends without an exception.
