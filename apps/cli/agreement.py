@@ -14,11 +14,11 @@ from rich.text import Text
 
 from agreements import store
 from agreements.rules import AgreementState
-from apps.cli.history_page import printable
 from core.clock import dutch_date
 from core.database import reading
 from core.errors import UnusableInput
 from core.settings import Settings
+from core.text import printable
 from flows.steps import lifecycle
 from flows.steps.agree import agree, verify_stored
 from flows.steps.draft import as_yaml, draft

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.history_page import printable, render
+from apps.cli.history_page import render
 from core.clock import utc_now
 from core.database import opened
 from core.errors import UnusableInput
 from core.settings import Settings
+from core.text import printable
 from ledger import history as ledger_history
 from ledger.history import HistoryRow
 

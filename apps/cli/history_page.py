@@ -8,21 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from core.clock import from_rfc3339
-from core.errors import UnusableInput
-from core.period import Period
+from core.dutch import dutch_period, grouped, local_time
+from core.text import printable
 from ledger.history import HistoryRow
 from ledger.states import DELIVERED, STOPPED, State
 
-_NETHERLANDS = ZoneInfo("Europe/Amsterdam")
-_MONTHS = (
-    *("januari", "februari", "maart", "april", "mei", "juni"),
-    *("juli", "augustus", "september", "oktober", "november", "december"),
-)
 STATE_LABELS = {
     State.PLANNED: "gepland",
     State.EXTRACTING: "wordt samengesteld",
@@ -76,31 +70,8 @@ def render(
     )
     environment.filters["printable"] = printable
     return environment.get_template("history.html.j2").render(
-        lines=[_line(row) for row in rows], made=" ".join(_local(made)), recipient=recipient, agreement=agreement
+        lines=[_line(row) for row in rows], made=" ".join(local_time(made)), recipient=recipient, agreement=agreement
     )
-
-
-def printable(text: str) -> str:
-    """`text` without control characters and invisible ones that turn the reading direction."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
-def dutch_period(text: str) -> tuple[str, ...]:
-    """The lines `januari 2026`, `2e kwartaal 2026`, or `1 januari 2026 t/m`, `9 mei 2026`; no period: as it is."""
-    try:
-        period = Period.parse(text)
-    except UnusableInput:
-        return (text,)
-    start, last = period.start, period.last_day
-    match len(str(period)):
-        case 4:
-            return (f"{start.year}",)
-        case 7 if "Q" in str(period):
-            return (f"{(start.month + 2) // 3}e kwartaal {start.year}",)
-        case 7:
-            return (f"{_MONTHS[start.month - 1]} {start.year}",)
-    first, final = (f"{day.day} {_MONTHS[day.month - 1]} {day.year}" for day in (start, last))
-    return (first,) if start == last else (f"{first} t/m", final)
 
 
 def _line(row: HistoryRow) -> _Line:
@@ -109,7 +80,7 @@ def _line(row: HistoryRow) -> _Line:
         state=STATE_LABELS[row.state],
         kind="delivered" if row.state in DELIVERED else "stopped" if row.state in STOPPED else "other",
         period=dutch_period(row.period),
-        rows="" if row.rows is None else _grouped(row.rows),
+        rows="" if row.rows is None else grouped(row.rows),
         size="" if row.bytes is None else _size(row.bytes),
         published=_moment(row.published),
         expires=_moment(row.expires),
@@ -120,17 +91,8 @@ def _line(row: HistoryRow) -> _Line:
 def _moment(time: str | None) -> _Moment | None:
     if time is None:
         return None
-    day, minute = _local(from_rfc3339(time))
+    day, minute = local_time(from_rfc3339(time))
     return _Moment(time, day, minute)
-
-
-def _local(moment: datetime) -> tuple[str, str]:
-    local = moment.astimezone(_NETHERLANDS)
-    return f"{local:%d-%m-%Y}", f"{local:%H:%M}"
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}".replace(",", ".")
 
 
 def _size(size: int) -> str:

@@ -12,11 +12,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from apps.cli.history import history
-from apps.cli.history_page import STATE_LABELS, dutch_period, printable, render
+from apps.cli.history_page import STATE_LABELS, render
 from core.database import opened
+from core.dutch import dutch_period
 from core.errors import UnusableInput
 from core.period import Period
 from core.settings import Settings
+from core.text import printable
 from ledger.history import HistoryRow
 from ledger.states import State
 from tests.ledger_world import AGREEMENT, claim, deliver, extract, new_ledger
