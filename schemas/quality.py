@@ -17,6 +17,7 @@ from core.errors import UnusableInput
 from schemas.logical_types import read_literal
 from schemas.patterns import translate
 from schemas.table import Column, Table
+from schemas.verdict import Severity
 
 WHOLE_TABLE = "*"  # stands for the column in a failure that belongs to no single column
 _OPERATORS: dict[str, Callable[[float, Any], bool]] = {
@@ -29,26 +30,30 @@ _OPERATORS: dict[str, Callable[[float, Any], bool]] = {
     "mustBeBetween": lambda metric, bound: bound[0] <= metric <= bound[1],
     "mustNotBeBetween": lambda metric, bound: not bound[0] <= metric <= bound[1],
 }
-_SEVERITIES = {"error": True, "warning": False, "info": False}
+_SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 _UNITS = ("rows", "percent")
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """When a metric is good enough; `is_error` false means that it only warns."""
+    """When a metric is good enough; with a severity below error it only warns."""
 
     operator: str
     bound: Any
-    percent: bool
-    is_error: bool
+    percent: bool = False
+    severity: Severity = "error"
 
     def holds(self, count: int, rows: int) -> bool:
         """Whether `count` out of `rows` is allowed; of no rows every percentage is 0."""
         metric = (100 * count / rows if rows else 0.0) if self.percent else count
         return _OPERATORS[self.operator](metric, self.bound)
 
+    def __str__(self) -> str:
+        bounds = self.bound if isinstance(self.bound, list) else [self.bound]
+        return f"{self.operator} {' and '.join(map(str, bounds))}{' percent' if self.percent else ''}"
 
-EXACTLY_NONE = Threshold("mustBe", 0, percent=False, is_error=True)
+
+EXACTLY_NONE = Threshold("mustBe", 0)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def _threshold(name: str, rule: Mapping[str, Any]) -> Threshold:
         raise UnusableInput(f"{name} has a quality rule without one operator that compares with a number")
     if rule.get("severity", "error") not in _SEVERITIES or rule.get("unit", "rows") not in _UNITS:
         raise UnusableInput(f"{name} has a quality rule with an unknown severity or unit")
-    return Threshold(operator, bound, rule.get("unit") == "percent", _SEVERITIES[rule.get("severity", "error")])
+    return Threshold(operator, bound, rule.get("unit") == "percent", rule.get("severity", "error"))
 
 
 def _arguments(name: str, rule: Mapping[str, Any], *allowed: str) -> dict[str, Any]:

@@ -13,35 +13,49 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaError, SchemaErrorReason
 
 from core.errors import Unexpected
+from core.period import Period
 from schemas.compiler import CompiledTable, compile_table
-from schemas.quality import WHOLE_TABLE, Threshold
+from schemas.quality import EXACTLY_NONE, WHOLE_TABLE, Threshold
 from schemas.table import Column, Table
-from schemas.verdict import MISSING, NOT_AGREED, Failure, Verdict
+from schemas.verdict import MISSING, NOT_AGREED, ROWS_NAMED, Result, Sum, Verdict
 
 _BROKE_DOWN = "validation of a batch broke down, so the batch counts as not validated"
+Promise = tuple[str, str]  # column and rule, as a verdict calls them
 
 
 class Validator:
     """Feed every batch to `check`, then ask `finish` for the verdict on all of them."""
 
-    def __init__(self, compiled: CompiledTable) -> None:
+    def __init__(
+        self,
+        compiled: CompiledTable,
+        period: Period | None = None,  # noqa: ARG002 - for rules that compare with it
+        scratch: object | None = None,  # noqa: ARG002
+        sums: Sequence[str] = (),
+    ) -> None:
         prove_it_fails()
-        self._start(compiled)
+        self._start(compiled, sums)
 
-    def _start(self, compiled: CompiledTable) -> None:
+    def _start(self, compiled: CompiledTable, sums: Sequence[str] = ()) -> None:
         self._compiled = compiled
         self._rows = 0
-        self._failures: Counter[tuple[str, str]] = Counter()
+        self._failures: Counter[Promise] = Counter()
+        self._failing_rows: dict[Promise, list[int]] = {}
+        self._unjudged: set[str] = set()
         self._unreadable: Counter[str] = Counter()
         self._metrics = [0] * len(compiled.metrics)
         self._seed = secrets.randbits(64)
         self._hashes: list[list[pl.Series]] = [[] for _ in compiled.unique_keys]
+        self._present = dict.fromkeys(compiled.columns, 0)
+        self._sums = dict.fromkeys(sums, Sum(0, 0))
         self._schema = compiled.schema
         self._stored: dict[str, pl.DataType] = {}  # the types of the first batch, where they are right
         self._bound = False
@@ -59,46 +73,66 @@ class Validator:
         if not self._bound:
             self._stored, self._bound = self._compiled.accepted(frame.schema), True
             self._schema = self._compiled.schema_for(self._stored)
+        passes = self._passes(frame)
         self._rows += frame.height
-        return self._passes(frame)
+        return passes
 
     def unreadable(self, column: str, count: int) -> None:
         """Report values that a text source could not read as the column's type; `check` sees them as null."""
         self._failures[column, "logicalType"] += count
         self._unreadable[column] += count
+        self._present[column] += count
 
     def finish(self) -> Verdict:
         """The verdict on all batches so far."""
-        failures = self._declared()
-        warnings: list[Failure] = []
-        for failure, threshold in self._measured():
-            if not threshold.holds(failure.count, self._rows):
-                (failures if threshold.is_error else warnings).append(failure)
-        return Verdict(self._rows, tuple(sorted(failures)), tuple(sorted(warnings)))
+        results = (*self._declared(), *self._measured())
+        present, sums = MappingProxyType(dict(self._present)), MappingProxyType(dict(self._sums))
+        return Verdict(self._rows, results, present, sums)
 
-    def _declared(self) -> list[Failure]:
+    def _declared(self) -> Iterator[Result]:
         counts = self._failures.copy()
         for column, count in self._unreadable.items():
             counts[column, "required"] -= count  # an unreadable value is there, and is counted already
-        wrong_types = [key for key in counts if key[1] == "logicalType"]  # wrong even where there are no rows
-        counts.update(key for key in wrong_types if counts[key] == 0)
-        return [Failure(column, rule, count) for (column, rule), count in counts.items() if count > 0]
+        for column, rule in self._promises(counts):
+            count = max(counts[column, rule], 0)
+            broken = count > 0
+            if rule == "logicalType" and (column, rule) in counts and not broken:
+                count, broken = 1, True  # a wrong type is wrong even where there are no rows
+            if broken or column not in self._unjudged:
+                named = () if column in self._unreadable else tuple(self._failing_rows.get((column, rule), ()))
+                yield Result(column, rule, count, holds=not broken, rows=named if broken else ())
 
-    def _measured(self) -> list[tuple[Failure, Threshold]]:
-        measured = []
+    def _promises(self, counts: Mapping[Promise, int]) -> Iterator[Promise]:
+        """Every promise about rows, in the contract's order; that a column is there only where it is not."""
+        promises = [(WHOLE_TABLE, NOT_AGREED)]
+        for name, column in self._schema.columns.items():
+            own = [MISSING] if (name, MISSING) in counts else []
+            own += ["logicalType", *([] if column.nullable else ["required"])]
+            own += [str(check.name) for check in column.checks]
+            promises += [(name, rule) for rule in own]
+        yield from dict.fromkeys([*promises, *(each for each in counts if counts[each] > 0)])
+
+    def _measured(self) -> Iterator[Result]:
         for metric, count in zip(self._compiled.metrics, self._metrics, strict=True):
             total = self._rows if metric.counted is None else count
-            measured.append((Failure(metric.column, metric.rule, total), metric.threshold))
+            yield from self._result((metric.column,), metric.column, metric.rule, total, metric.threshold)
         for key, hashes in zip(self._compiled.unique_keys, self._hashes, strict=True):
-            repeated = _repeated(hashes)
-            measured.append((Failure(key.label, key.rule, repeated), key.threshold))
-        return measured
+            yield from self._result(key.columns, key.label, key.rule, _repeated(hashes), key.threshold)
+
+    def _result(
+        self, columns: tuple[str, ...], label: str, rule: str, count: int, threshold: Threshold
+    ) -> Iterator[Result]:
+        holds = threshold.holds(count, self._rows)
+        if not holds or self._unjudged.isdisjoint(columns):
+            allowed = None if threshold is EXACTLY_NONE else str(threshold)
+            yield Result(label, rule, count, threshold.severity, allowed, holds)
 
     def _passes(self, frame: pl.DataFrame) -> bool:
         errors: list[SchemaError] | None = None
         try:
             self._count_metrics(frame)
             self._hash_keys(frame)
+            self._add_up(frame)
             self._schema.validate(frame, lazy=True)
             return True
         except pa.errors.SchemaErrors as error:
@@ -117,19 +151,37 @@ class Validator:
         reason, column = error.reason_code, str(error.schema.name)
         if reason == SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME:
             self._failures[str(error.failure_cases), MISSING] = 1
+            self._unjudged.add(str(error.failure_cases))
         elif reason == SchemaErrorReason.COLUMN_NOT_IN_SCHEMA:
             self._failures[WHOLE_TABLE, NOT_AGREED] = len(set(frame.columns) - set(self._compiled.columns))
         elif reason == SchemaErrorReason.WRONG_DATATYPE:
             self._failures[column, "logicalType"] += frame.height
+            self._unjudged.add(column)
+            self._name_rows(
+                (column, "logicalType"), pl.Series([False]).new_from_index(0, min(frame.height, ROWS_NAMED))
+            )
         elif not self._is_sound(frame, column):
             return False
         elif reason == SchemaErrorReason.SERIES_CONTAINS_NULLS:
-            self._failures[column, "required"] += _false(error)
+            self._count_false((column, "required"), error)
         elif reason == SchemaErrorReason.DATAFRAME_CHECK and isinstance(error.check, pa.Check):
-            self._failures[column, str(error.check.name)] += _false(error)
+            self._count_false((column, str(error.check.name)), error)
         else:
             raise Unexpected(_BROKE_DOWN)
         return True
+
+    def _count_false(self, promise: Promise, error: SchemaError) -> None:
+        output = error.check_output
+        if not isinstance(output, pl.DataFrame):
+            raise Unexpected("validation gave no count of failures")
+        held = output.to_series()
+        self._failures[promise] += int((~held).sum())
+        self._name_rows(promise, held)
+
+    def _name_rows(self, promise: Promise, held: pl.Series) -> None:
+        named = self._failing_rows.setdefault(promise, [])
+        failing = (~held).arg_true().head(ROWS_NAMED - len(named))
+        named.extend(self._rows + 1 + at for at in failing)
 
     def _count_metrics(self, frame: pl.DataFrame) -> None:
         sums = {
@@ -147,16 +199,18 @@ class Validator:
                 keys = frame.select(key.columns).drop_nulls()
                 hashes.append(keys.hash_rows(self._seed))
 
+    def _add_up(self, frame: pl.DataFrame) -> None:
+        for column in self._present.keys() & set(frame.columns):
+            self._present[column] += frame.height - frame[column].null_count()
+        for column, so_far in self._sums.items():
+            if self._is_sound(frame, column):
+                values = frame[column]
+                total = so_far.total + int(values.cast(pl.Int128).sum())
+                self._sums[column] = Sum(total, so_far.nonzero + int((values != 0).sum()))
+
     def _is_sound(self, frame: pl.DataFrame, column: str) -> bool:
         """Whether the batch has the column with the type of the stream; if not, that is counted as a failure."""
         return column in self._stored and frame.schema.get(column) == self._stored[column]
-
-
-def _false(error: SchemaError) -> int:
-    output = error.check_output
-    if not isinstance(output, pl.DataFrame):
-        raise Unexpected("validation gave no count of failures")
-    return int((~output.to_series()).sum())
 
 
 def _repeated(hashes: list[pl.Series]) -> int:
