@@ -7,22 +7,14 @@ supplies the JSON Schema. Nothing here interprets types or rules (see `schemas.c
 
 from __future__ import annotations
 
-import functools
-import importlib.resources
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft201909Validator
-from jsonschema.exceptions import ValidationError
-
 from core.errors import UnusableInput
+from schemas.odcs import first_violation, json_path
 from schemas.reader import read_document
 from schemas.table import Table, read_table
-
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,60}")
 
 
 @dataclass(frozen=True)
@@ -48,8 +40,7 @@ def load_contract(data: bytes, table: str | None = None) -> Contract:
 
     Every defect is `UnusableInput`: one sentence that names a JSON path, never a value.
     """
-    document = read_document(data, "the contract")
-    _check_odcs(document)
+    document = read_contract(data)
     return Contract(
         document=document,
         id=document["id"],
@@ -59,34 +50,13 @@ def load_contract(data: bytes, table: str | None = None) -> Contract:
     )
 
 
-def _check_odcs(document: Mapping[str, Any]) -> None:
-    error = next(_odcs_schema().iter_errors(document), None)
-    if error is not None:
-        raise UnusableInput(f"the contract does not obey ODCS 3.2.0 at {_json_path(error)} ({_reason(error)})")
-
-
-@functools.cache
-def _odcs_schema() -> Draft201909Validator:
-    text = importlib.resources.files("open_data_contract_standard").joinpath("schema.json").read_text("utf-8")
-    return Draft201909Validator(json.loads(text))
-
-
-def _reason(error: ValidationError) -> str:
-    """The rule that is broken. Without a logicalType the schema asks for a `map`, which would mislead."""
-    untyped = isinstance(error.instance, dict) and "logicalType" not in error.instance
-    in_columns = len(error.absolute_path) > 1 and error.absolute_path[-2] == "properties"
-    return "no logicalType" if error.validator == "required" and untyped and in_columns else str(error.validator)
-
-
-def _json_path(error: ValidationError) -> str:
-    """A JSON path of known-looking keys; other keys are the writer's own text and become `*`."""
-    path = "$"
-    for step in error.absolute_path:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        else:
-            path += f".{step}" if _PLAIN_KEY.fullmatch(step) else ".*"
-    return path
+def read_contract(data: bytes) -> dict[str, Any]:
+    """The raw document of a contract with any number of tables, which obeys ODCS 3.2.0; else `UnusableInput`."""
+    document = read_document(data, "the contract")
+    wrong = first_violation(document)
+    if wrong is not None:
+        raise UnusableInput(f"the contract does not obey ODCS 3.2.0 at {json_path(wrong.path)} ({wrong.rule})")
+    return document
 
 
 def _chosen(schema_objects: list[Mapping[str, Any]], table: str | None) -> Mapping[str, Any]:
