@@ -1,5 +1,5 @@
-# `make` shows what there is. Everything is installed into .venv from hashed locks; nothing else is changed, except that
-# `make test` installs the Debian packages of the real-server tests when it may.
+# `make` shows what there is. Everything is installed into .venv and .venv-judge from hashed locks; nothing else is
+# changed, except that `make test` installs the Debian packages of the real-server tests when it may.
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,7 +19,7 @@ demo: .venv/runtime  ## run the whole main job on synthetic data, below .gla/dem
 up: .venv/runtime  ## keep the Prefect UI, a worker and the drop zone running
 	$(BIN)/gla ops up
 
-test: .venv/dev check tests/npm/node_modules/.done  ## run all checks and tests
+test: .venv/dev check tests/npm/node_modules/.done .venv-judge/.done  ## run all checks and tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 check: .venv/dev  ## lint, types, layers, secrets, generated files
@@ -46,9 +46,11 @@ lock: .venv/dev  ## resolve the dependencies anew
 		pyproject.toml --extra build -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		pyproject.toml --extra build --extra dev --no-emit-package pandas -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		tests/judges/requirements.in -o tests/judges/requirements.lock
 
-clean:  ## remove the environment and what a local run wrote
-	rm -rf .venv .gla .cache tests/npm/node_modules
+clean:  ## remove the environments and what a local run wrote
+	rm -rf .venv .venv-judge .gla .cache tests/npm/node_modules
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
@@ -73,4 +75,14 @@ infra/.packages: infra/install-test-packages.sh
 tests/npm/node_modules/.done: tests/npm/package-lock.json infra/.packages
 	@if command -v npm >/dev/null; then cd tests/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
 	else echo "npm is absent: tests against age-encryption are skipped"; mkdir -p tests/npm/node_modules; fi
+	@touch $@
+
+# An environment of its own: the judge of our verdicts pins an older duckdb. uv takes seconds; pip is for where only pip
+# knows the way to an index. Where neither gets there the judge's tests are skipped (under CI=true: they fail).
+.venv-judge/.done: tests/judges/requirements.lock | .venv/dev
+	@echo "installing the judge of our verdicts, beside the project ..."
+	@rm -rf .venv-judge && $(BIN)/python -m venv .venv-judge
+	@$(BIN)/uv pip sync -q --python .venv-judge/bin/python --require-hashes $< \
+		|| .venv-judge/bin/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes -r $< \
+		|| { echo "datacontract-cli cannot be installed: its tests are skipped"; rm -rf .venv-judge; mkdir .venv-judge; }
 	@touch $@
