@@ -8,8 +8,7 @@ What is not understood is refused here with `UnusableInput`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,9 +18,9 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from core.errors import UnusableInput
-from schemas.logical_types import INTEGER_FORMATS, accepts, read_literal
+from schemas.logical_types import INTEGER_FORMATS, literal, read_literal
 from schemas.patterns import translate
-from schemas.rules import Condition, Rule, column_rules
+from schemas.rules import Condition, Row, Rule, column_rules
 from schemas.table import Column
 
 _FORMATS = {  # string formats that are a pattern; WHATWG's for e-mail, RFC 9562, RFC 1123, RFC 4648
@@ -41,30 +40,29 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 _ULPS = 2.0**-50  # a quotient this close to a whole number, relatively, is one: four units in the last place
 
 
-def column_checks(column: Column, dtype: pl.DataType, columns: Mapping[str, Column]) -> list[pa.Check]:
-    """Every check of one column that is stored as `dtype`; `columns` are all of its table."""
-    own = [_check(name, condition) for name, condition in _conditions(column, dtype)]
-    return own + [_rule_check(rule, columns) for rule in column_rules(column, columns)]
+def column_checks(column: Column, dtype: pl.DataType, row: Row) -> list[pa.Check]:
+    """Every check of one column that is stored as `dtype`, beside the other columns in `row`."""
+    own = [_check(column, name, condition) for name, condition in _conditions(column, dtype)]
+    return own + [_rule_check(column, rule, row) for rule in column_rules(column, dtype, row)]
 
 
-def _check(name: str, condition: Condition) -> pa.Check:
+def _check(column: Column, name: str, condition: Condition) -> pa.Check:
     def run(data: PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(condition(pl.col(data.key or "")))
 
-    return pa.Check(run, name=name, n_failure_cases=0)
+    return pa.Check(run, name=name, title=column.name, n_failure_cases=0)
 
 
-def _rule_check(rule: Rule, columns: Mapping[str, Column]) -> pa.Check:
-    if rule.other is None:
-        return _check(rule.name, rule.condition)
-    other = columns[rule.other]
+def _rule_check(column: Column, rule: Rule, row: Row) -> pa.Check:
+    if not rule.others:
+        return _check(column, rule.name, rule.condition)
 
     def run(data: PolarsData) -> pl.LazyFrame:
-        stored = data.lazyframe.collect_schema().get(other.name)
-        comparable = stored is not None and accepts(other, stored)  # if not, that column fails for itself
+        stored = data.lazyframe.collect_schema()
+        comparable = all(stored.get(each) == row.dtypes[each] for each in rule.others)  # else that column fails itself
         return data.lazyframe.select(rule.condition(pl.col(data.key or "")) if comparable else pl.lit(value=True))
 
-    return pa.Check(run, name=rule.name, n_failure_cases=0)
+    return pa.Check(run, name=rule.name, title=column.name, n_failure_cases=0)
 
 
 def _conditions(column: Column, dtype: pl.DataType) -> Iterator[tuple[str, Condition]]:
@@ -109,8 +107,8 @@ def _bound(column: Column, bound: Any) -> Any:
 def _bound_condition(name: str, compare: Callable[[Any, Any], Any], bound: Any, dtype: pl.DataType) -> Condition:
     if dtype.is_integer():
         return _integer_bound(name, bound, dtype)
-    literal = _literal(bound, dtype)
-    return lambda value: compare(value, literal)
+    typed = literal(bound, dtype)
+    return lambda value: compare(value, typed)
 
 
 def _integer_bound(name: str, bound: float | Fraction, dtype: pl.DataType) -> Condition:
@@ -142,16 +140,6 @@ def _width_condition(column: Column, dtype: pl.DataType) -> Iterator[tuple[str, 
         yield "format", lambda value: (value >= low) & (value <= high)
 
 
-def _literal(value: Any, dtype: pl.DataType) -> pl.Expr:
-    if isinstance(dtype, pl.Decimal):
-        return pl.lit(Decimal(str(value)))
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        moment: datetime = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        utc = pl.lit(moment.astimezone(UTC).replace(tzinfo=None), dtype=pl.Datetime("us"))
-        return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(dtype.time_zone)
-    return pl.lit(value)
-
-
 def _multiple_condition(step: float, dtype: pl.DataType) -> Condition:
     exact = Fraction(str(step))
     if dtype.is_integer():  # n is a multiple of p/q (lowest terms) exactly if it is one of p
@@ -160,8 +148,8 @@ def _multiple_condition(step: float, dtype: pl.DataType) -> Condition:
             return lambda value: value.is_null() | (value == 0)
         return lambda value: value % exact.numerator == 0
     if isinstance(dtype, pl.Decimal):
-        literal = pl.lit(Decimal(str(step)))
-        return lambda value: value % literal == 0
+        exact_step = pl.lit(Decimal(str(step)))
+        return lambda value: value % exact_step == 0
 
     def nearly_whole(value: pl.Expr) -> pl.Expr:
         quotient = value.cast(pl.Float64) / step
@@ -178,7 +166,7 @@ def _enum_condition(column: Column, dtype: pl.DataType) -> Condition:
     if isinstance(dtype, pl.Decimal):
         values = [Decimal(str(value)) for value in values]
     if isinstance(dtype, pl.Datetime):
-        literals = [_literal(value, dtype) for value in values]
-        return lambda value: pl.any_horizontal([value == literal for literal in literals])
+        allowed_moments = [literal(value, dtype) for value in values]
+        return lambda value: pl.any_horizontal([value == each for each in allowed_moments])
     allowed = pl.Series(values, dtype=dtype) if values else pl.Series([], dtype=dtype)
     return lambda value: value.is_in(allowed.implode())

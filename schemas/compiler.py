@@ -8,35 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import pandera.polars as pa
 import polars as pl
 
 from core.errors import UnusableInput
+from core.period import Period
 from schemas.checks import column_checks
 from schemas.logical_types import accepts, canonical_dtype, check_options
 from schemas.quality import EXACTLY_NONE, Metric, UniqueKey, quality_rules
+from schemas.relationships import Reference, references
+from schemas.rules import Row, TotalRule, needs_period, totals
 from schemas.table import Column, Table
+
+_NO_PERIOD = Period(date(1, 1, 1), date(1, 1, 1))  # nothing lies in it, so that a missing period lets nothing pass
 
 
 @dataclass(frozen=True)
 class CompiledTable:
-    """`dtypes` are what columns become when read from text; `schema` is compiled for exactly those types."""
+    """`dtypes` are what columns become when read from text; `schema` is compiled for exactly those types.
+
+    A check of `schema` judges rows: its `title` is the column as a verdict calls it (`adres.postcode`, `telefoons[]`),
+    its `name` the rule. Unique keys, metrics, references and totals concern the whole delivery. If `needs_period`, use
+    `schema_for` with a period: nothing passes `within-period` without one.
+    """
 
     table: Table
     dtypes: Mapping[str, pl.DataType]
     schema: pa.DataFrameSchema
     unique_keys: tuple[UniqueKey, ...]
     metrics: tuple[Metric, ...]
+    references: tuple[Reference, ...] = ()
+    totals: tuple[TotalRule, ...] = ()
+    needs_period: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The delivered names, in the contract's order."""
         return tuple(self.dtypes)
 
-    def schema_for(self, stored: Mapping[str, pl.DataType]) -> pa.DataFrameSchema:
-        """The schema for the types in which a source stores the columns; the others keep the compiled type."""
-        return _schema(self.table, {**self.dtypes, **stored})
+    def schema_for(self, stored: Mapping[str, pl.DataType], period: Period | None = None) -> pa.DataFrameSchema:
+        """The schema for the types in which a source stores the columns; the others keep the compiled type.
+
+        `UnusableInput` if a rule needs a period and there is none.
+        """
+        if self.needs_period and period is None:
+            raise UnusableInput(f"the table {self.table.name} has a rule within-period: give the delivery's period")
+        return _schema(self.table, {**self.dtypes, **stored}, period or _NO_PERIOD)
 
     def accepted(self, stored: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
         """The columns whose stored type is right: another width is fine, another kind of value is not."""
@@ -53,25 +72,25 @@ def compile_table(table: Table) -> CompiledTable:
     compiled = CompiledTable(
         table=table,
         dtypes=canonical,
-        schema=_schema(table, canonical),
+        schema=_schema(table, canonical, _NO_PERIOD),
         unique_keys=_declared_keys(table) + duplicates,
         metrics=metrics,
+        references=references(table),
+        totals=totals(table.columns),
+        needs_period=any(needs_period(column) for column in table.columns),
     )
     _try_on_no_rows(compiled)
     return compiled
 
 
-def _schema(table: Table, dtypes: Mapping[str, pl.DataType]) -> pa.DataFrameSchema:
-    columns = {column.name: column for column in table.columns}
-    return pa.DataFrameSchema(
-        {column.name: _pandera_column(column, dtypes[column.name], columns) for column in table.columns},
-        strict=True,
-        coerce=False,
-    )
+def _schema(table: Table, dtypes: Mapping[str, pl.DataType], period: Period) -> pa.DataFrameSchema:
+    row = Row({column.name: column for column in table.columns}, dtypes, period)
+    columns = {column.name: _pandera_column(column, dtypes[column.name], row) for column in table.columns}
+    return pa.DataFrameSchema(columns, strict=True, coerce=False)
 
 
-def _pandera_column(column: Column, dtype: pl.DataType, columns: Mapping[str, Column]) -> pa.Column:
-    return pa.Column(dtype, column_checks(column, dtype, columns), nullable=not column.required)
+def _pandera_column(column: Column, dtype: pl.DataType, row: Row) -> pa.Column:
+    return pa.Column(dtype, column_checks(column, dtype, row), nullable=not column.required)
 
 
 def _declared_keys(table: Table) -> tuple[UniqueKey, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -53,6 +54,8 @@ _JDK = {  # the letters of a JDK DateTimeFormatter that have one meaning; longes
 
 def check_options(column: Column) -> None:
     """Refuse an option that the type does not have, so that none is silently skipped."""
+    if column.is_nested:
+        raise UnusableInput(f"column {column.name} is nested, and only flat columns are supported")
     unknown = [key for key in column.options if key not in _OPTIONS[column.logical_type]]
     if unknown:
         raise UnusableInput(f"column {column.name} has a logicalTypeOption that {column.logical_type} does not have")
@@ -135,6 +138,17 @@ def read_literal(column: Column, value: Any) -> Any:
     if moment and "format" in column.options:
         return _read_formatted(column, value)
     raise UnusableInput(f"column {column.name} has a bound or allowed value that is no {kind} (dates in ISO 8601)")
+
+
+def literal(value: Any, dtype: pl.DataType) -> pl.Expr:
+    """A value of `read_literal` as an expression that compares exactly with values stored as `dtype`."""
+    if isinstance(dtype, pl.Decimal):
+        return pl.lit(Decimal(str(value)))
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        moment: datetime = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        utc = pl.lit(moment.astimezone(UTC).replace(tzinfo=None), dtype=pl.Datetime("us"))
+        return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(dtype.time_zone)
+    return pl.lit(value)
 
 
 def _read_formatted(column: Column, text: str) -> Any:

@@ -1,6 +1,6 @@
 """Rules by name: what a column's custom property `gla.rule` may say. A name that is not here is refused.
 
-`value` is a name, for a rule on one text column::
+`value` is a name, for a rule on text, also on text inside arrays and objects::
 
     bsn                   nine digits that pass the 11-proef
     rsin                  the same test (an RSIN and a BSN come from one series of fiscal numbers)
@@ -9,50 +9,116 @@
     yyyymmdd-partial      a date of which the day, or month and day, or all may be unknown and then are zeros:
                           20260230 is none, 20260200, 20260000 and 00000000 are
 
-or a mapping, for a rule that compares with another column of the same row::
+for a date, a timestamp, or text that writes a whole date::
 
-    {"rule": "not-before", "column": "begin"}     both columns have logicalType date, and this one is not earlier
+    within-period                                       the day lies in the period of the delivery
+    {"rule": "within-period", "format": "yyyyMMdd"}     text; or "yyyy-MM-dd"
 
-Null passes every rule. A rule judges the value as it stands: nothing is trimmed or padded. Expressions only, so that
-millions of rows cost no Python per row, and no value can end up in a message.
+or a mapping, for a rule that compares a column with others of the same row::
+
+    {"rule": "not-before", "column": "begin"}        both columns have logicalType date, and this one is not earlier
+    {"rule": "sum-equals", "columns": ["a", "b"]}    integers: this one is the exact sum of those
+    {"rule": "sum-equals", "columns": ["a", "b"], "over": "delivery"}    of each column all rows are added up first
+
+Null passes every rule, and so does a comparison or row's sum with null. A rule judges the value as it stands: nothing
+is trimmed or padded. A timestamp's day is the day in its defaultTimezone. Expressions only, so that millions of rows
+cost no Python per row, and no value can end up in a message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from core.errors import UnusableInput
+from core.period import Period
 from schemas.bsn import is_bsn
+from schemas.logical_types import default_timezone, literal
 from schemas.table import Column
 
 Condition = Callable[[pl.Expr], pl.Expr]
 _PARTIAL_DATE = r"^[0-9]{4}(0000|(0[1-9]|1[0-2])(0[0-9]|[12][0-9]|3[01]))$"
 _ALL_UNKNOWN = "00000000"
+_WITHIN_PERIOD = "within-period"
+_TEXT_DATES = {"yyyyMMdd": ("%Y%m%d", r"^[0-9]{8}$"), "yyyy-MM-dd": ("%Y-%m-%d", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a rule may compare a value with: the other columns, with their stored types, and the period."""
+
+    columns: Mapping[str, Column]
+    dtypes: Mapping[str, pl.DataType]
+    period: Period
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`name` is how a verdict calls it; `other` the column that it compares with."""
+    """`name` is how a verdict calls it; `others` are the columns that it compares with."""
 
     name: str
     condition: Condition
-    other: str | None = None
+    others: tuple[str, ...] = ()
 
 
-def column_rules(column: Column, columns: Mapping[str, Column]) -> list[Rule]:
-    """The rules of `column`, one of `columns`; `UnusableInput` for one that is unknown or does not fit."""
-    return [_rule(column, columns, value) for value in column.rules]
+@dataclass(frozen=True)
+class TotalRule:
+    """The sum of `column` over all rows equals the sum of all `columns` over all rows, exactly; null adds nothing."""
+
+    column: str
+    columns: tuple[str, ...]
+
+    @property
+    def rule(self) -> str:
+        return f"sum-equals({','.join(self.columns)}) over delivery"
 
 
-def _rule(column: Column, columns: Mapping[str, Column], value: Any) -> Rule:
+def column_rules(column: Column, dtype: pl.DataType, row: Row) -> Iterator[Rule]:
+    """The rules of one column that judge rows; `UnusableInput` for one that is unknown or does not fit."""
+    for value in column.rules:
+        if not _is_total(value):
+            yield _rule(column, dtype, row, value)
+
+
+def totals(columns: tuple[Column, ...]) -> tuple[TotalRule, ...]:
+    """The rules that judge the sums of the whole delivery."""
+    by_name = {column.name: column for column in columns}
+    return tuple(
+        TotalRule(column.name, _terms(column, by_name, value, "over"))
+        for column in columns
+        for value in column.rules
+        if _is_total(value)
+    )
+
+
+def needs_period(column: Column) -> bool:
+    """Whether a rule of the column, or of what stands in it, compares with the period."""
+    inner = [*column.properties.values(), *([column.items] if column.items else [])]
+    return any(_name(value) == _WITHIN_PERIOD for value in column.rules) or any(map(needs_period, inner))
+
+
+def _name(value: Any) -> Any:
+    return value.get("rule") if isinstance(value, Mapping) else value
+
+
+def _is_total(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("rule") == "sum-equals" and value.get("over") == "delivery"
+
+
+def _rule(column: Column, dtype: pl.DataType, row: Row, value: Any) -> Rule:
     if isinstance(value, str) and value in _OF_TEXT and column.logical_type == "string":
         return Rule(value, _OF_TEXT[value])
+    if _name(value) == _WITHIN_PERIOD:
+        return Rule(_WITHIN_PERIOD, _within_period(column, dtype, row.period, value))
     if isinstance(value, Mapping) and value.get("rule") == "not-before":
-        return _not_before(column, columns, value)
+        return _not_before(column, row.columns, value)
+    if isinstance(value, Mapping) and value.get("rule") == "sum-equals":
+        return _sum_equals(column, row, value)
     raise UnusableInput(f"column {column.name} has a gla.rule that is unknown for {column.logical_type}")
 
 
@@ -62,7 +128,73 @@ def _not_before(column: Column, columns: Mapping[str, Column], value: Mapping[st
         raise UnusableInput(f"column {column.name} has a gla.rule not-before that does not name another column")
     if not column.logical_type == columns[other].logical_type == "date":
         raise UnusableInput(f"column {column.name} has a gla.rule not-before, which compares two dates")
-    return Rule(f"not-before({other})", lambda day: day >= pl.col(other), other)
+    return Rule(f"not-before({other})", lambda day: day >= pl.col(other), (other,))
+
+
+def _sum_equals(column: Column, row: Row, value: Mapping[str, Any]) -> Rule:
+    terms = _terms(column, row.columns, value)
+    wide = (
+        pl.Int128() if any(row.dtypes[each] in (pl.Int64, pl.UInt64) for each in (column.name, *terms)) else pl.Int64()
+    )
+
+    def adds_up(total: pl.Expr) -> pl.Expr:
+        first, *rest = (pl.col(each).cast(wide) for each in terms)
+        return total.cast(wide) == sum(rest, first)
+
+    return Rule(f"sum-equals({','.join(terms)})", adds_up, terms)
+
+
+def _terms(column: Column, columns: Mapping[str, Column], value: Mapping[str, Any], *more_keys: str) -> tuple[str, ...]:
+    """The columns that are added up: each once, other columns of the table, whole numbers."""
+    terms = value.get("columns")
+    if set(value) != {"rule", "columns", *more_keys} or not isinstance(terms, list) or not terms:
+        raise UnusableInput(f"column {column.name} has a gla.rule sum-equals without a list of columns")
+    if not all(isinstance(each, str) and each in columns and each != column.name for each in terms):
+        raise UnusableInput(f"column {column.name} has a gla.rule sum-equals that does not name other columns")
+    if len(set(terms)) != len(terms):
+        raise UnusableInput(f"column {column.name} has a gla.rule sum-equals that names a column twice")
+    if any(each.logical_type != "integer" for each in (column, *(columns[each] for each in terms))):
+        raise UnusableInput(f"column {column.name} has a gla.rule sum-equals, which adds up integers only")
+    return tuple(terms)
+
+
+def _within_period(column: Column, dtype: pl.DataType, period: Period, value: Any) -> Condition:
+    form = value.get("format") if isinstance(value, Mapping) else None
+    known = value == _WITHIN_PERIOD or set(value) <= {"rule", "format"}
+    if known and form is None and column.logical_type in ("date", "timestamp"):
+        start, end = (_first_moment(column, dtype, day) for day in (period.start, period.end_exclusive))
+        return lambda moment: (moment >= start) & (moment < end)
+    if known and column.logical_type == "string" and isinstance(form, str) and form in _TEXT_DATES:
+        return _text_within_period(form, period)
+    raise UnusableInput(
+        f"column {column.name} has a gla.rule within-period, which fits dates, timestamps, "
+        f"and text with a format {' or '.join(_TEXT_DATES)}"
+    )
+
+
+def _text_within_period(form: str, period: Period) -> Condition:
+    written, pattern = _TEXT_DATES[form]
+
+    def within(text: pl.Expr) -> pl.Expr:
+        day = pl.when(text.str.contains(pattern)).then(text.str.strptime(pl.Date, written, strict=False))
+        lies_within = (day >= period.start) & (day < period.end_exclusive)
+        return lies_within.fill_null(value=False) | text.is_null()
+
+    return within
+
+
+def _first_moment(column: Column, dtype: pl.DataType, day: date) -> pl.Expr:
+    """When a day begins, as a value of the type in which the column is stored."""
+    if column.logical_type == "date":
+        return pl.lit(day)
+    midnight = datetime.combine(day, time())
+    if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
+        return pl.lit(midnight)
+    try:
+        return literal(midnight.replace(tzinfo=ZoneInfo(default_timezone(column))).astimezone(UTC), dtype)
+    except OverflowError:
+        pass
+    raise UnusableInput(f"column {column.name} cannot be compared with a period that begins or ends outside all years")
 
 
 def _is_loonheffingennummer(text: pl.Expr) -> pl.Expr:

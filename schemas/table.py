@@ -2,23 +2,31 @@
 
 `Column.name` is the delivered name (ODCS `name`); `Column.source_name` the name in the source (`physicalName`, else
 `name`). A name that Polars would read as a selection of several columns ("*", "^...$") is refused here, because it
-could widen a delivery beyond the agreement.
+could widen a delivery beyond the agreement. `docs/contract.md` says of every ODCS key whether it is enforced, refused
+or documentation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import UnusableInput
 
 COLUMN_NAME_LENGTH = 200
-_TYPES_WITHOUT_COLUMNS = ("object", "array", "map", "vector")
+NESTING_LEVELS = 8  # objects and arrays inside each other; a deeper one is better delivered as columns
+ITEMS = "[]"  # stands after the name of an array for its items: telefoons[]
+_TYPES_WITHOUT_COLUMNS = ("map", "vector")
+_OF_COLUMNS_ONLY = ("primaryKey", "unique", "relationships", "quality")
+
+Relationship = tuple[tuple[str, ...], tuple[str, ...]]  # references (from, to) as the contract writes them
 
 
 @dataclass(frozen=True)
 class Column:
+    """A column, or what stands in one: a property of an object has the name `adres.postcode`, items `telefoons[]`."""
+
     name: str
     source_name: str
     logical_type: str
@@ -29,6 +37,15 @@ class Column:
     enum: tuple[Any, ...] | None = None
     rules: tuple[Any, ...] = ()  # values of customProperties gla.rule, see schemas.rules
     quality: tuple[Mapping[str, Any], ...] = ()
+    code_list: str | None = None  # value of customProperty gla.codeList, see schemas.codelists
+    id: str | None = None
+    relationships: tuple[tuple[str, ...], ...] = ()  # the `to` of each, see schemas.relationships
+    items: Column | None = None  # of an array
+    properties: Mapping[str, Column] = field(default_factory=dict)  # of an object, by their own names
+
+    @property
+    def is_nested(self) -> bool:
+        return self.logical_type in ("array", "object")
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,8 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     quality: tuple[Mapping[str, Any], ...] = ()
+    id: str | None = None
+    relationships: tuple[Relationship, ...] = ()
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -46,16 +65,20 @@ class Table:
 
 def read_table(schema_object: Mapping[str, Any]) -> Table:
     """A `Table` from one ODCS schema object that already obeys the ODCS JSON Schema."""
-    columns = tuple(_read_column(each) for each in schema_object.get("properties") or [])
+    name = checked_column_name(schema_object["name"])
+    columns = tuple(_read_property(each, "", 1) for each in schema_object.get("properties") or [])
     if not columns:
         raise UnusableInput("the table of the contract has no properties")
-    names = [column.name for column in columns]
-    if len(set(names)) != len(names):
-        raise UnusableInput("the contract names a column twice")
-    if schema_object.get("relationships"):
-        raise UnusableInput("the table has relationships, which cannot be checked on one file")
-    _own_properties(schema_object, allowed=())
-    return Table(checked_column_name(schema_object["name"]), columns, tuple(schema_object.get("quality") or []))
+    _distinct(columns)
+    _own_properties(schema_object, name)
+    relationships = schema_object.get("relationships") or []
+    return Table(
+        name=name,
+        columns=columns,
+        quality=tuple(schema_object.get("quality") or []),
+        id=schema_object.get("id"),
+        relationships=tuple((_references(each["from"]), _references(each["to"])) for each in relationships),
+    )
 
 
 def checked_column_name(name: str) -> str:
@@ -68,36 +91,97 @@ def checked_column_name(name: str) -> str:
     return name
 
 
-def _read_column(raw: Mapping[str, Any]) -> Column:
-    name = checked_column_name(raw["name"])
-    logical_type = raw.get("logicalType")
-    if logical_type is None:
-        raise UnusableInput(f"column {name} has no logicalType")
-    if logical_type in _TYPES_WITHOUT_COLUMNS:
-        raise UnusableInput(f"column {name} has logicalType {logical_type}, and only flat columns are supported")
-    if raw.get("semanticType", "column") == "measure":
-        raise UnusableInput(f"column {name} is a measure, which is computed and not stored")
-    if raw.get("relationships"):
-        raise UnusableInput(f"column {name} has relationships, which cannot be checked on one file")
+def _read_property(raw: Mapping[str, Any], prefix: str, level: int) -> Column:
+    own_name = checked_column_name(raw["name"])
+    source_name = checked_column_name(raw.get("physicalName") or own_name)
+    if level > 1 and source_name != own_name:
+        raise UnusableInput(f"column {prefix}{own_name} has a physicalName, and only whole columns can be renamed")
+    return _read(raw, prefix + own_name, source_name, level)
+
+
+def _read(raw: Mapping[str, Any], name: str, source_name: str, level: int) -> Column:
+    """One property, or the items of an array, with what stands in it."""
+    logical_type = _checked_type(raw, name, level)
     enum = raw.get("enum")
+    own = _own_properties(raw, name, "gla.rule", "gla.codeList")
+    if len(own["gla.codeList"]) > 1 or not all(isinstance(each, str) for each in own["gla.codeList"]):
+        raise UnusableInput(f"column {name} has a gla.codeList that is not one text such as name/version")
     return Column(
         name=name,
-        source_name=checked_column_name(raw.get("physicalName") or name),
+        source_name=source_name,
         logical_type=logical_type,
         options=raw.get("logicalTypeOptions") or {},
         required=raw.get("required", False) or raw.get("primaryKey", False),
         unique=raw.get("unique", False),
         primary_key=raw.get("primaryKeyPosition", 0) if raw.get("primaryKey") else None,
         enum=None if enum is None else tuple(each["value"] for each in enum),
-        rules=_own_properties(raw, allowed=("gla.rule",)),
+        rules=own["gla.rule"],
         quality=tuple(raw.get("quality") or []),
+        code_list=next(iter(own["gla.codeList"]), None),
+        id=raw.get("id"),
+        relationships=tuple(_references(each["to"]) for each in raw.get("relationships") or []),
+        items=_read_items(raw, name, level) if logical_type == "array" else None,
+        properties=_read_properties(raw, name, level) if logical_type == "object" else {},
     )
 
 
-def _own_properties(raw: Mapping[str, Any], allowed: tuple[str, ...]) -> tuple[Any, ...]:
+def _checked_type(raw: Mapping[str, Any], name: str, level: int) -> str:
+    logical_type = raw.get("logicalType")
+    if not isinstance(logical_type, str):
+        raise UnusableInput(f"column {name} has no logicalType")
+    if logical_type in _TYPES_WITHOUT_COLUMNS:
+        raise UnusableInput(f"column {name} has logicalType {logical_type}, which is not supported")
+    if level > NESTING_LEVELS:
+        raise UnusableInput(f"column {name} lies deeper than {NESTING_LEVELS} levels")
+    if raw.get("semanticType", "column") == "measure":
+        raise UnusableInput(f"column {name} is a measure, which is computed and not stored")
+    inner = next((key for key in _OF_COLUMNS_ONLY if level > 1 and raw.get(key)), None)
+    if inner is not None:
+        raise UnusableInput(f"column {name} has {inner}, which only a whole column can have")
+    if raw.get("properties") and logical_type != "object":
+        raise UnusableInput(f"column {name} has properties, which only an object can have")
+    return logical_type
+
+
+def _read_items(raw: Mapping[str, Any], name: str, level: int) -> Column:
+    if not raw.get("items"):
+        raise UnusableInput(f"column {name} is an array without items, so the type of its values is unknown")
+    return _read(raw["items"], name + ITEMS, name + ITEMS, level + 1)
+
+
+def _read_properties(raw: Mapping[str, Any], name: str, level: int) -> Mapping[str, Column]:
+    inner = tuple(_read_property(each, f"{name}.", level + 1) for each in raw.get("properties") or [])
+    if not inner:
+        raise UnusableInput(f"column {name} is an object without properties, so what stands in it is unknown")
+    _distinct(inner)
+    return {each.name.removeprefix(f"{name}."): each for each in inner}
+
+
+def _distinct(columns: tuple[Column, ...]) -> None:
+    """Refuse a name used twice, also as the place of a nested value: a verdict would mix the two."""
+    names = [name for column in columns for name in _places(column)]
+    if len(set(names)) != len(names):
+        raise UnusableInput("the contract names a column twice")
+
+
+def _places(column: Column) -> Iterator[str]:
+    yield column.name
+    for inner in (column.items, *column.properties.values()):
+        if inner is not None:
+            yield from _places(inner)
+
+
+def _references(raw: str | list[str]) -> tuple[str, ...]:
+    return (raw,) if isinstance(raw, str) else tuple(raw)
+
+
+def _own_properties(raw: Mapping[str, Any], name: str, *allowed: str) -> dict[str, tuple[Any, ...]]:
     """The values of our own (`gla.`) custom properties; an unknown one is refused, others' are left alone."""
-    own = [each for each in raw.get("customProperties") or [] if each["property"].startswith("gla.")]
-    for each in own:
+    values: dict[str, tuple[Any, ...]] = dict.fromkeys(allowed, ())
+    for each in raw.get("customProperties") or []:
+        if not each["property"].strip().lower().startswith("gla."):  # a misspelt gla.rule is no other's property
+            continue
         if each["property"] not in allowed:
-            raise UnusableInput(f"{raw['name']} has a custom property that starts with gla. and is unknown here")
-    return tuple(each["value"] for each in own)
+            raise UnusableInput(f"{name} has a custom property that starts with gla. and is unknown here")
+        values[each["property"]] += (each["value"],)
+    return values
