@@ -24,6 +24,7 @@ gla.sums           [column, ...]                                columns whose su
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, cast, get_args
@@ -90,8 +91,56 @@ class Agreement:
 
 def load_agreement(data: bytes) -> Agreement:
     """Read an agreement from YAML or JSON bytes; `UnusableInput` names the property that is missing or wrong."""
-    contract = load_contract(data)
+    return _read(load_contract(data))
+
+
+def is_agreement(document: Mapping[str, Any]) -> bool:
+    """Whether a document, which need not obey ODCS, has terms of ours at the contract level."""
+    properties = document.get("customProperties")
+    items = properties if isinstance(properties, list) else []
+    return any(_is_own(item.get("property")) for item in items if isinstance(item, dict))
+
+
+def term_problems(contract: Contract) -> list[tuple[str, str]]:
+    """All that `load_agreement` would refuse, each with the name of the property; empty if it would load."""
     terms = _Terms(contract)
+    reads: dict[str, Callable[[], object]] = {
+        "id and names": terms.check_names,
+        "gla.source": lambda: terms.name("gla.source"),
+        "gla.destination": lambda: terms.name("gla.destination", "dropzone"),
+        "gla.recipient": lambda: (terms.recipient_name(), terms.recipient_kvk()),
+        "gla.recipientKeys": lambda: terms.fingerprints("gla.recipientKeys"),
+        "gla.recipientSigner": lambda: terms.text("gla.recipientSigner", _FINGERPRINT),
+        "gla.senderKey": lambda: terms.text("gla.senderKey", _SSH_KEY),
+        "gla.validFrom": lambda: terms.day("gla.validFrom"),
+        "gla.validUntil": lambda: terms.day("gla.validUntil"),
+        "gla.filter": lambda: parse_filter(contract.custom("gla.filter")),
+        "gla.format": lambda: terms.choice("gla.format", get_args(FileFormat)),
+        "gla.empty": lambda: terms.choice("gla.empty", get_args(OnEmpty)),
+        "gla.sums": terms.sums,
+        "slaProperties frequency": terms.planning,
+        "slaProperties retention": lambda: terms.days("retention", least=1),
+    }
+    problems = [(name, sentence) for name, read in reads.items() if (sentence := _refusal(read)) is not None]
+    whole = None if problems else _refusal(lambda: _read(contract))
+    return problems if whole is None else [("", whole)]
+
+
+def _refusal(read: Callable[[], object]) -> str | None:
+    try:
+        read()
+    except UnusableInput as error:
+        return str(error)
+    return None
+
+
+def _is_own(name: object) -> bool:
+    return isinstance(name, str) and name.strip().lower().startswith("gla.")  # a misspelt gla.filter is not "all rows"
+
+
+def _read(contract: Contract) -> Agreement:
+    terms = _Terms(contract)
+    terms.check_names()
     canonical = canonical_json(contract.document)
     agreement = Agreement(
         contract=contract,
@@ -123,12 +172,12 @@ class _Terms:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        checked_name(contract.id, "the id of an agreement")
-        own = {
-            item["property"]: item["value"]
-            for item in contract.document.get("customProperties") or []
-            if item["property"].strip().lower().startswith("gla.")  # a misspelt gla.filter may not mean "all rows"
-        }
+
+    def check_names(self) -> None:
+        """The agreement's own id is a name, and every property of ours is known and has a value."""
+        checked_name(self.contract.id, "the id of an agreement")
+        properties = self.contract.document.get("customProperties") or []
+        own = {item["property"]: item["value"] for item in properties if _is_own(item["property"])}
         if unknown := own.keys() - _KNOWN:
             raise self._wrong("customProperties", f"unknown: {', '.join(sorted(unknown))}")
         if empty := [name for name, value in own.items() if value is None]:
