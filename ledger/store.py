@@ -148,6 +148,12 @@ class Ledger:
                 self._supersede(connection, changed, editions[1:], claim)
         return replace(claim, delivery=changed)
 
+    def note(self, claim: Claim, action: Action, result: Result, detail: Mapping[str, Any]) -> None:
+        """Record what was found out about the delivery, which stays in its state; `DeliveryBusy` for a stale worker."""
+        with writing(self.engine) as connection:
+            held = self._held(connection, claim)
+            self._tell(connection, held, action, result, claim.actor, {**detail, "token": claim.token})
+
     def fail(self, claim: Claim, error_code: str, message: str, refused: bool) -> None:
         """Record why the work stopped and give the delivery back. `message` must be one that is safe to show.
 

@@ -13,6 +13,7 @@ class Action(StrEnum):
     DELIVERY_TAKEN_OVER = "delivery.taken_over"  # from a worker whose lease ran out
     DELIVERY_BUSY = "delivery.busy"  # a second trigger while another worker holds the delivery
     DELIVERY_EXTRACTING = "delivery.extracting"
+    DELIVERY_VALIDATED = "delivery.validated"  # every row was judged; the detail is the report, without values
     DELIVERY_SEALED = "delivery.sealed"
     DELIVERY_PUBLISHING = "delivery.publishing"
     DELIVERY_PUBLISHED = "delivery.published"

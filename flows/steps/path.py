@@ -14,6 +14,7 @@ are recorded with their reason, and `resume` goes on from the last recorded step
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, cast
 
 import polars as pl
@@ -27,8 +28,9 @@ from flows.steps.lease import kept_alive
 from flows.steps.order import Mode, Order, Outcome
 from flows.steps.publish import publish
 from flows.steps.record import record
+from flows.steps.report import record_report
 from flows.steps.seal import Progress, Sealed, seal
-from flows.steps.validate import validate
+from flows.steps.validate import Checked
 from flows.wiring import Services
 from ledger.deliveries import Claim, Columns
 from ledger.states import DELIVERED, STOPPED, State
@@ -93,13 +95,12 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
     services.ledger.advance(claim, State.EXTRACTING, Action.DELIVERY_EXTRACTING, {"source": agreement.source})
     compiled = compile_table(agreement.contract.table)
     extraction = plan(agreement, compiled, order.period)
-    validator = Validator(compiled)
+    validator = Validator(compiled, order.period, sums=agreement.sums)
     frames = extract(services.sources.get(agreement.source), extraction, validator.unreadable)  # 2
-    checked = validate(frames, validator, agreement)  # 3
-    digest = plan_digest(agreement, extraction)
-    return seal(
-        services, agreement, order, claim, checked, pl.DataFrame(schema=dict(compiled.dtypes)), digest, progress
-    )  # 4
+    tell = partial(record_report, services, agreement, order, claim)
+    checked = Checked(frames, validator, agreement, tell)  # 3
+    empty, digest = pl.DataFrame(schema=dict(compiled.dtypes)), plan_digest(agreement, extraction)
+    return seal(services, agreement, order, claim, checked, empty, digest, progress)  # 4
 
 
 def _claim(services: Services, order: Order) -> Claim:

@@ -25,6 +25,7 @@ from flows.steps.formats import CONTENT_TYPES, row_writer
 from flows.steps.order import Order
 from flows.steps.overlap import consume_in_thread
 from flows.steps.staging import DigestingWriter, as_file, new_folder, staged_file
+from flows.steps.validate import Checked
 from flows.wiring import Services
 from keys.envelope.recipients import Recipient, parse_recipient
 from keys.envelope.seal import Sealer
@@ -99,25 +100,25 @@ def seal(
     agreement: Agreement,
     order: Order,
     claim: Claim,
-    frames: Iterator[pl.DataFrame],
+    checked: Checked,
     empty: pl.DataFrame,
     plan_digest: str,
     progress: Progress,
 ) -> Sealed:
-    """Consume `frames` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid."""
+    """Consume `checked` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid."""
     recipients = usable_keys(services, agreement)
     created = services.clock()
     retention = agreement.retention_days or services.settings.delivery.retention_days
     with new_folder(services.settings.staging_dir, claim.id, claim.token) as folder:
         data_name = f"{agreement.contract.table.name}.{agreement.file_format}"
-        rows, sums, plain, data_file = _seal_rows(agreement, frames, empty, folder, data_name, recipients, progress)
+        rows, plain, data_file = _seal_rows(agreement, iter(checked), empty, folder, data_name, recipients, progress)
         pakbon = Pakbon(
             context_id=claim.id,
             agreement_digest=agreement.digest,
             period=str(order.period),
             edition=claim.delivery.edition,
             rows=rows,
-            sums={name: str(value) for name, value in sums.items()},
+            sums={name: str(it.total) for name, it in checked.verdict.sums.items()},
             plan_digest=plan_digest,
             files=(plain,),
         )
@@ -163,20 +164,17 @@ def _seal_rows(
     name: str,
     recipients: Sequence[Recipient],
     progress: Progress,
-) -> tuple[int, dict[str, int], PakbonFile, ManifestFile]:
+) -> tuple[int, PakbonFile, ManifestFile]:
     rows = 0
-    sums = dict.fromkeys(agreement.sums, 0)
     with staged_file(folder, f"{name}.age") as target:
         with Sealer(as_file(target), recipients) as sealer:
             plain = DigestingWriter(sealer)
             with row_writer(agreement.file_format, plain, empty) as writer:
                 for frame in consume_in_thread(frames, writer.write):
                     rows += frame.height
-                    for column in sums:
-                        sums[column] += int(frame[column].cast(pl.Int128).sum())
                     progress(rows, target.digests.size)
         pakbon_file = PakbonFile(filename=name, size=plain.digests.size, checksum=plain.digests.checksum(), rows=rows)
-    return rows, sums, pakbon_file, _manifest_file(f"{name}.age", target, CONTENT_TYPES[agreement.file_format])
+    return rows, pakbon_file, _manifest_file(f"{name}.age", target, CONTENT_TYPES[agreement.file_format])
 
 
 def _seal_bytes(folder: Path, name: str, content: bytes, recipients: Sequence[Recipient]) -> ManifestFile:
