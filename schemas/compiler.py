@@ -16,7 +16,7 @@ import polars as pl
 from core.errors import UnusableInput
 from core.period import Period
 from schemas.checks import column_checks
-from schemas.logical_types import accepts, canonical_dtype, check_options
+from schemas.logical_types import accepts, canonical_dtype, check_options, misfits
 from schemas.quality import EXACTLY_NONE, Metric, UniqueKey, quality_rules
 from schemas.relationships import Reference, references
 from schemas.rules import Row, TotalRule, needs_period, totals
@@ -53,14 +53,22 @@ class CompiledTable:
 
         `UnusableInput` if a rule needs a period and there is none.
         """
-        if self.needs_period and period is None:
-            raise UnusableInput(f"the table {self.table.name} has a rule within-period: give the delivery's period")
+        self.require_period(period)
         return _schema(self.table, {**self.dtypes, **stored}, period or _NO_PERIOD)
+
+    def require_period(self, period: Period | None) -> None:
+        """Raise `UnusableInput` if a rule needs a period and there is none."""
+        if self.needs_period and period is None:
+            raise UnusableInput(f"the table {self.table.name} has a rule within-period: give the period (--period)")
 
     def accepted(self, stored: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
         """The columns whose stored type is right: another width is fine, another kind of value is not."""
         present = [column for column in self.table.columns if column.name in stored]
         return {column.name: stored[column.name] for column in present if accepts(column, stored[column.name])}
+
+    def misfits(self, column: str, stored: pl.DataType) -> list[tuple[str, str]]:
+        """Where in a column the stored type is not the agreed one, and the rule that this breaks; none if it fits."""
+        return next(list(misfits(each, stored)) for each in self.table.columns if each.name == column)
 
 
 def compile_table(table: Table) -> CompiledTable:

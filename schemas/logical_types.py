@@ -1,25 +1,32 @@
 """ODCS logical types as Polars types: which ones a column may have, and the text forms of their values.
 
 A logical type names a family: an `integer` may be stored as Int16 or Int64. Nothing is converted between families.
-Where a file has only text (CSV), `canonical_dtype` says what a column becomes.
+An array is stored as a Polars List and an object as a Struct with exactly the agreed fields, in any order; the same
+holds inside them. Where a file has only text (CSV), `canonical_dtype` says what a column becomes.
 """
 
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from core.errors import UnusableInput
 from schemas.table import Column
+from schemas.verdict import MISSING, NOT_AGREED
+
+LOGICAL_TYPE = "logicalType"
 
 _OPTIONS: dict[str, frozenset[str]] = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
     "boolean": frozenset(),
+    "array": frozenset({"minItems", "maxItems", "uniqueItems"}),
+    "object": frozenset({"minProperties", "maxProperties", "required"}),
 }
 _RANGE = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "format"})
 _OPTIONS |= {"date": _RANGE} | dict.fromkeys(("number", "integer"), _RANGE | {"multipleOf"})
@@ -54,11 +61,11 @@ _JDK = {  # the letters of a JDK DateTimeFormatter that have one meaning; longes
 
 def check_options(column: Column) -> None:
     """Refuse an option that the type does not have, so that none is silently skipped."""
-    if column.is_nested:
-        raise UnusableInput(f"column {column.name} is nested, and only flat columns are supported")
     unknown = [key for key in column.options if key not in _OPTIONS[column.logical_type]]
     if unknown:
         raise UnusableInput(f"column {column.name} has a logicalTypeOption that {column.logical_type} does not have")
+    if column.is_nested:
+        _check_nested(column)
     text_format(column)
     if column.logical_type == "timestamp":
         default_timezone(column)
@@ -66,8 +73,26 @@ def check_options(column: Column) -> None:
         raise UnusableInput(f"column {column.name}: a time with a time zone is not supported")
 
 
+def _check_nested(column: Column) -> None:
+    if column.enum is not None or column.unique or column.primary_key is not None:
+        raise UnusableInput(f"column {column.name} is an {column.logical_type}, which can have no enum and be no key")
+    if any(name not in column.properties for name in column.options.get("required", ())):
+        raise UnusableInput(f"column {column.name} requires a property that the object does not have")
+    for inner in inside(column):
+        check_options(inner)
+
+
+def inside(column: Column) -> tuple[Column, ...]:
+    """What stands directly in an array or object: its items or its properties."""
+    return (column.items,) if column.items is not None else tuple(column.properties.values())
+
+
 def canonical_dtype(column: Column) -> pl.DataType:
     """The type that a column gets when it is read from text."""
+    if column.items is not None:
+        return pl.List(canonical_dtype(column.items))
+    if column.properties:
+        return pl.Struct({name: canonical_dtype(each) for name, each in column.properties.items()})
     if column.logical_type == "timestamp":
         return pl.Datetime("us", default_timezone(column) if column.options.get("timezone") else None)
     if column.logical_type == "integer":
@@ -78,7 +103,30 @@ def canonical_dtype(column: Column) -> pl.DataType:
 
 
 def accepts(column: Column, dtype: pl.DataType) -> bool:
-    """Whether a stored type belongs to the family of the column's logical type."""
+    """Whether a stored type belongs to the family of the column's logical type, and so on inside it."""
+    return next(misfits(column, dtype), None) is None
+
+
+def misfits(column: Column, dtype: pl.DataType) -> Iterator[tuple[str, str]]:
+    """Where a stored type differs: the place, and what is wrong there (`LOGICAL_TYPE`, `MISSING` or `NOT_AGREED`)."""
+    if column.items is not None and isinstance(dtype, pl.List):
+        yield from misfits(column.items, instance(dtype.inner))
+    elif column.properties and isinstance(dtype, pl.Struct):
+        stored = {each.name: instance(each.dtype) for each in dtype.fields}
+        if stored.keys() - column.properties.keys():
+            yield column.name, NOT_AGREED
+        for name, each in column.properties.items():
+            yield from misfits(each, stored[name]) if name in stored else [(each.name, MISSING)]
+    elif not _in_family(column, dtype):
+        yield column.name, LOGICAL_TYPE
+
+
+def instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
+    """What stands inside a List or Struct may be written as a class (`pl.Int64`); this is the type itself."""
+    return dtype if isinstance(dtype, pl.DataType) else dtype()
+
+
+def _in_family(column: Column, dtype: pl.DataType) -> bool:
     match column.logical_type:
         case "integer":
             return dtype in _INTEGERS
@@ -90,7 +138,7 @@ def accepts(column: Column, dtype: pl.DataType) -> bool:
             zone = column.options.get("timezone")
             return isinstance(dtype, pl.Datetime) and zone in (None, dtype.time_zone is not None)
         case _:
-            return dtype == _CANONICAL[column.logical_type]
+            return dtype == _CANONICAL.get(column.logical_type)
 
 
 def default_timezone(column: Column) -> str:

@@ -122,7 +122,7 @@ def _table_rule(table: Table, rule: Mapping[str, Any]) -> Metric | UniqueKey:
         return Metric(WHOLE_TABLE, "rowCount", None, threshold)
     if rule["metric"] == "duplicateValues":
         names = _arguments(table.name, rule, "properties").get("properties")
-        known = {column.name for column in table.columns}
+        known = {column.name for column in table.columns if not column.is_nested}
         if isinstance(names, list) and names and all(isinstance(each, str) and each in known for each in names):
             return UniqueKey(tuple(names), "duplicateValues", threshold)
         raise UnusableInput(f"{table.name} has a duplicateValues rule whose properties are no columns of the table")
@@ -134,6 +134,8 @@ def _column_rule(column: Column, rule: Mapping[str, Any]) -> Metric | UniqueKey:
     if metric == "nullValues":
         _arguments(column.name, rule)
         return Metric(column.name, metric, value.is_null().sum(), threshold)
+    if column.is_nested:
+        raise UnusableInput(f"column {column.name} has a quality rule whose metric does not fit an array or object")
     if metric == "duplicateValues":
         _arguments(column.name, rule)
         return UniqueKey((column.name,), metric, threshold)

@@ -38,7 +38,7 @@ import polars as pl
 from core.errors import UnusableInput
 from core.period import Period
 from schemas.bsn import is_bsn
-from schemas.logical_types import default_timezone, literal
+from schemas.logical_types import default_timezone, inside, literal
 from schemas.table import Column
 
 Condition = Callable[[pl.Expr], pl.Expr]
@@ -98,8 +98,7 @@ def totals(columns: tuple[Column, ...]) -> tuple[TotalRule, ...]:
 
 def needs_period(column: Column) -> bool:
     """Whether a rule of the column, or of what stands in it, compares with the period."""
-    inner = [*column.properties.values(), *([column.items] if column.items else [])]
-    return any(_name(value) == _WITHIN_PERIOD for value in column.rules) or any(map(needs_period, inner))
+    return any(_name(value) == _WITHIN_PERIOD for value in column.rules) or any(map(needs_period, inside(column)))
 
 
 def _name(value: Any) -> Any:

@@ -23,6 +23,7 @@ from pandera.errors import SchemaError, SchemaErrorReason
 from core.errors import Unexpected
 from core.period import Period
 from schemas.compiler import CompiledTable, compile_table
+from schemas.logical_types import LOGICAL_TYPE
 from schemas.quality import EXACTLY_NONE, WHOLE_TABLE, Threshold
 from schemas.table import Column, Table
 from schemas.verdict import MISSING, NOT_AGREED, ROWS_NAMED, Result, Sum, Verdict
@@ -37,15 +38,16 @@ class Validator:
     def __init__(
         self,
         compiled: CompiledTable,
-        period: Period | None = None,  # noqa: ARG002 - for rules that compare with it
+        period: Period | None = None,
         scratch: object | None = None,  # noqa: ARG002
         sums: Sequence[str] = (),
     ) -> None:
         prove_it_fails()
-        self._start(compiled, sums)
+        self._start(compiled, period, sums)
 
-    def _start(self, compiled: CompiledTable, sums: Sequence[str] = ()) -> None:
-        self._compiled = compiled
+    def _start(self, compiled: CompiledTable, period: Period | None = None, sums: Sequence[str] = ()) -> None:
+        compiled.require_period(period)
+        self._compiled, self._period = compiled, period
         self._rows = 0
         self._failures: Counter[Promise] = Counter()
         self._failing_rows: dict[Promise, list[int]] = {}
@@ -72,14 +74,14 @@ class Validator:
         """
         if not self._bound:
             self._stored, self._bound = self._compiled.accepted(frame.schema), True
-            self._schema = self._compiled.schema_for(self._stored)
+            self._schema = self._compiled.schema_for(self._stored, self._period)
         passes = self._passes(frame)
         self._rows += frame.height
         return passes
 
     def unreadable(self, column: str, count: int) -> None:
         """Report values that a text source could not read as the column's type; `check` sees them as null."""
-        self._failures[column, "logicalType"] += count
+        self._failures[column, LOGICAL_TYPE] += count
         self._unreadable[column] += count
         self._present[column] += count
 
@@ -96,7 +98,7 @@ class Validator:
         for column, rule in self._promises(counts):
             count = max(counts[column, rule], 0)
             broken = count > 0
-            if rule == "logicalType" and (column, rule) in counts and not broken:
+            if rule == LOGICAL_TYPE and (column, rule) in counts and not broken:
                 count, broken = 1, True  # a wrong type is wrong even where there are no rows
             if broken or column not in self._unjudged:
                 named = () if column in self._unreadable else tuple(self._failing_rows.get((column, rule), ()))
@@ -107,10 +109,11 @@ class Validator:
         promises = [(WHOLE_TABLE, NOT_AGREED)]
         for name, column in self._schema.columns.items():
             own = [MISSING] if (name, MISSING) in counts else []
-            own += ["logicalType", *([] if column.nullable else ["required"])]
-            own += [str(check.name) for check in column.checks]
+            own += [LOGICAL_TYPE, *([] if column.nullable else ["required"])]
             promises += [(name, rule) for rule in own]
-        yield from dict.fromkeys([*promises, *(each for each in counts if counts[each] > 0)])
+            promises += [(str(check.title), str(check.name)) for check in column.checks]
+        inside = [each for each in counts if counts[each] > 0 or each[1] == LOGICAL_TYPE]  # types of nested values
+        yield from dict.fromkeys([*promises, *inside])
 
     def _measured(self) -> Iterator[Result]:
         for metric, count in zip(self._compiled.metrics, self._metrics, strict=True):
@@ -151,24 +154,34 @@ class Validator:
         reason, column = error.reason_code, str(error.schema.name)
         if reason == SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME:
             self._failures[str(error.failure_cases), MISSING] = 1
-            self._unjudged.add(str(error.failure_cases))
+            self._unjudged.update(self._places(str(error.failure_cases)))
         elif reason == SchemaErrorReason.COLUMN_NOT_IN_SCHEMA:
             self._failures[WHOLE_TABLE, NOT_AGREED] = len(set(frame.columns) - set(self._compiled.columns))
         elif reason == SchemaErrorReason.WRONG_DATATYPE:
-            self._failures[column, "logicalType"] += frame.height
-            self._unjudged.add(column)
-            self._name_rows(
-                (column, "logicalType"), pl.Series([False]).new_from_index(0, min(frame.height, ROWS_NAMED))
-            )
+            self._unjudged.update(self._places(column))
+            self._count_types(column, frame)
         elif not self._is_sound(frame, column):
             return False
         elif reason == SchemaErrorReason.SERIES_CONTAINS_NULLS:
             self._count_false((column, "required"), error)
         elif reason == SchemaErrorReason.DATAFRAME_CHECK and isinstance(error.check, pa.Check):
-            self._count_false((column, str(error.check.name)), error)
+            self._count_false((str(error.check.title), str(error.check.name)), error)
         else:
             raise Unexpected(_BROKE_DOWN)
         return True
+
+    def _places(self, column: str) -> set[str]:
+        """The column and what stands in it, as far as it is judged."""
+        return {column, *(str(check.title) for check in self._schema.columns[column].checks)}
+
+    def _count_types(self, column: str, frame: pl.DataFrame) -> None:
+        """Count a column of another type; of an array or object, where in it the type differs."""
+        for place, rule in self._compiled.misfits(column, frame.schema[column]) or [(column, LOGICAL_TYPE)]:
+            if rule == LOGICAL_TYPE:
+                self._failures[place, rule] += frame.height
+                self._name_rows((place, rule), pl.Series([False]).new_from_index(0, min(frame.height, ROWS_NAMED)))
+            else:
+                self._failures[place, rule] = 1
 
     def _count_false(self, promise: Promise, error: SchemaError) -> None:
         output = error.check_output
@@ -227,5 +240,5 @@ def prove_it_fails() -> None:
     validator._start(compile_table(table))  # noqa: SLF001 - without the proof itself
     validator.check(pl.DataFrame({"n": [0, None, 1], "t": [1, 2, 3], "extra": [0, 0, 0]}))
     found = {(each.column, each.rule, each.count) for each in validator.finish().failures}
-    if found != {("n", "minimum", 1), ("n", "required", 1), ("t", "logicalType", 3), (WHOLE_TABLE, NOT_AGREED, 1)}:
+    if found != {("n", "minimum", 1), ("n", "required", 1), ("t", LOGICAL_TYPE, 3), (WHOLE_TABLE, NOT_AGREED, 1)}:
         raise Unexpected("validation does not find known errors: it may be switched off (PANDERA_VALIDATION_ENABLED)")

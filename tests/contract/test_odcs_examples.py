@@ -9,7 +9,7 @@ from schemas.reader import read_document
 from schemas.validation import Validator
 
 REFUSED = {
-    "all-data-types": "only flat columns",
+    "all-data-types": "array without items",
     "azure-server": "describes no table",
     "basic-four-dpo": "describes no table",
     "column-accuracy": "type that is not supported",
