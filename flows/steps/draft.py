@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 import polars as pl
-import yaml
 
 from agreements import store
 from agreements.store import KeyPurpose
@@ -19,6 +17,7 @@ from core.ids import checked_name
 from flows.wiring import Services
 from keys.envelope.recipients import parse_recipient
 from keys.private.custody import Role
+from schemas.export import odcs
 from schemas.table import checked_column_name
 
 _HEADER = """\
@@ -29,17 +28,6 @@ _HEADER = """\
 # column of text has its format, yyyy-MM-dd or yyyyMMdd. Dates that a CSV file writes in another form: make the column
 # a date with logicalTypeOptions: {{format: dd-MM-yyyy}}, and drop the format of the bounds.
 """
-
-
-class _Dumper(yaml.SafeDumper):
-    """Also quotes text that our reader (YAML 1.2) takes for a number and PyYAML (1.1) does not, such as `08888888`."""
-
-
-_Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"),
-    list("-+.0123456789"),
-)
 
 
 def draft(
@@ -99,8 +87,7 @@ def draft(
 
 def as_yaml(document: dict[str, Any]) -> str:
     """The draft as a person edits it, with a header that says what to do."""
-    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    return _HEADER.format(id=document["id"]) + text
+    return _HEADER.format(id=document["id"]) + odcs.as_yaml(document)
 
 
 def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
