@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from core.canonical import canonical_json, digest
-from core.errors import Unexpected, UnusableInput
+from core.errors import Unexpected
 from schemas.reader import read_document
 
 WIDTH = 120  # characters of a line, where a text can be folded
