@@ -36,7 +36,7 @@ def _ipv6() -> str:
     return "|".join(forms)
 
 
-_FORMATS = {  # string formats that are a pattern; WHATWG's for e-mail, RFC 9562, RFC 1123, RFC 3986, RFC 4648
+STRING_FORMATS = {  # string formats that are a pattern; WHATWG's for e-mail, RFC 9562, RFC 1123, RFC 3986, RFC 4648
     "uuid": r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
     "ipv4": f"^{_IPV4}$",
     "ipv6": f"^({_ipv6()})$",
@@ -116,9 +116,9 @@ def _text_conditions(column: Column) -> Iterator[tuple[str, Condition]]:
         pattern = translate(options["pattern"])
         yield "pattern", lambda text: text.str.contains(pattern)
     if options.get("format", "password") != "password":  # password: a hint for screens, no promise about values
-        if options["format"] not in _FORMATS:
+        if options["format"] not in STRING_FORMATS:
             raise UnusableInput(f"column {column.name} has a string format that is not supported: use a pattern")
-        form = translate(_FORMATS[options["format"]])
+        form = translate(STRING_FORMATS[options["format"]])
         yield "format", lambda text: text.str.contains(form)
 
 
