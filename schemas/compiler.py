@@ -16,6 +16,7 @@ import polars as pl
 from core.errors import UnusableInput
 from core.period import Period
 from schemas.checks import column_checks
+from schemas.codelists import check_code_list
 from schemas.logical_types import accepts, canonical_dtype, check_options, misfits
 from schemas.quality import EXACTLY_NONE, Metric, UniqueKey, quality_rules
 from schemas.relationships import Reference, references
@@ -73,8 +74,9 @@ class CompiledTable:
 
 def compile_table(table: Table) -> CompiledTable:
     """Compile every promise of `table`, or raise `UnusableInput` that names the column and what is not supported."""
-    for column in table.columns:
+    for column in (each for top in table.columns for each in top.walk()):
         check_options(column)
+        check_code_list(column)
     canonical = {column.name: canonical_dtype(column) for column in table.columns}
     metrics, duplicates = quality_rules(table)
     compiled = CompiledTable(

@@ -78,13 +78,6 @@ def _check_nested(column: Column) -> None:
         raise UnusableInput(f"column {column.name} is an {column.logical_type}, which can have no enum and be no key")
     if any(name not in column.properties for name in column.options.get("required", ())):
         raise UnusableInput(f"column {column.name} requires a property that the object does not have")
-    for inner in inside(column):
-        check_options(inner)
-
-
-def inside(column: Column) -> tuple[Column, ...]:
-    """What stands directly in an array or object: its items or its properties."""
-    return (column.items,) if column.items is not None else tuple(column.properties.values())
 
 
 def canonical_dtype(column: Column) -> pl.DataType:

@@ -47,6 +47,13 @@ class Column:
     def is_nested(self) -> bool:
         return self.logical_type in ("array", "object")
 
+    def walk(self) -> Iterator[Column]:
+        """The column and everything that stands in it, in the contract's order."""
+        yield self
+        for inner in (self.items, *self.properties.values()):
+            if inner is not None:
+                yield from inner.walk()
+
 
 @dataclass(frozen=True)
 class Table:
@@ -159,16 +166,9 @@ def _read_properties(raw: Mapping[str, Any], name: str, level: int) -> Mapping[s
 
 def _distinct(columns: tuple[Column, ...]) -> None:
     """Refuse a name used twice, also as the place of a nested value: a verdict would mix the two."""
-    names = [name for column in columns for name in _places(column)]
+    names = [place.name for column in columns for place in column.walk()]
     if len(set(names)) != len(names):
         raise UnusableInput("the contract names a column twice")
-
-
-def _places(column: Column) -> Iterator[str]:
-    yield column.name
-    for inner in (column.items, *column.properties.values()):
-        if inner is not None:
-            yield from _places(inner)
 
 
 def _references(raw: str | list[str]) -> tuple[str, ...]:
