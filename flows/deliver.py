@@ -1,8 +1,9 @@
 """Deliver one period of one agreement: the flow that schedules start and operators rerun in the Prefect UI.
 
 The six steps (1 agree, 2 extract, 3 validate, 4 seal, 5 publish, 6 record) stand in `flows.steps.path`; this module
-only shows them to Prefect: each as a task run, progress and the outcome as artifacts. Prefect gets ids and a reason,
-never data: results are not persisted, nothing is cached, and only value-free errors cross a task border.
+only shows them to Prefect: each as a task run, the outcome and the report of the validation as artifacts. Prefect gets
+ids, a reason and counts, never data: results are not persisted, nothing is cached, and only value-free errors cross a
+task border. The report is read back from the ledger, also where the data was refused.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from core.errors import DeliveryEmpty, RowsInvalid
 from core.period import Period
 from core.settings import Settings
 from flows.steps import path
 from flows.steps.order import Mode, Order
-from flows.wiring import open_services
+from flows.steps.report import newest_report
+from flows.wiring import Services, open_services
+from schemas.report_markdown import as_markdown
 
 _RETRY_SECONDS: list[float] = [5, 30, 120]
 
@@ -43,7 +47,15 @@ def deliver(
         mode=mode,
         reason=reason,
     )
-    outcome = path.run(open_services(Settings()), order, step=_as_task)
+    services = open_services(Settings())
+    try:
+        outcome = path.run(services, order, step=_as_task)
+    except (RowsInvalid, DeliveryEmpty):
+        edition = services.ledger.latest_edition(order.agreement_id, order.period)
+        refused = edition and services.ledger.get(order.agreement_id, order.period, edition)
+        if refused:
+            _show_report(services, refused.id)
+        raise
     result = "was delivered before, nothing to do" if outcome.done_before else "delivered"
     get_run_logger().info(
         "%s edition %d: %s rows, %s bytes %s",
@@ -58,7 +70,16 @@ def deliver(
         ),
         description="What was delivered",
     )
+    _show_report(services, outcome.delivery_id)
     return {"delivery": outcome.delivery_id, "edition": outcome.edition, "done_before": outcome.done_before}
+
+
+def _show_report(services: Services, delivery_id: str) -> None:
+    report = newest_report(services.ledger, delivery_id)
+    if report is not None:
+        create_markdown_artifact(
+            key="validation-report", markdown=as_markdown(report), description="What became of each promise"
+        )
 
 
 def _as_task(name: str, function: Callable[..., Any], *args: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -63,9 +64,36 @@ def test_the_form_refuses_a_mode_that_does_not_exist(prefect):
 def test_each_step_is_a_task_that_the_operator_sees(prefect):
     run = prefect.start("deliver/deliver", **form(period="2026-01"))
     assert prefect.finished(run)["type"] == "COMPLETED"
+    expected = {"agree", "extract, validate, seal", "publish", "record"}
+    until = time.monotonic() + 30  # seconds: the server hears of tasks by events, a little after the run's end
+    while (names := task_names(prefect, run)) != expected and time.monotonic() < until:
+        time.sleep(0.5)
+    assert names == expected
+
+
+def task_names(prefect, run):
     tasks = prefect.call("POST", "/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
-    names = {task["name"].rsplit("-", 1)[0] for task in tasks}
-    assert names == {"agree", "extract, validate, seal", "publish", "record"}
+    return {task["name"].rsplit("-", 1)[0] for task in tasks}
+
+
+def artifacts_of(prefect, run):
+    found = prefect.call("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
+    return {artifact["key"]: artifact["data"] for artifact in found}
+
+
+def test_the_report_is_an_artifact_of_a_good_and_of_a_refused_run(prefect):
+    run = prefect.start("deliver/deliver", **form(period="2026-03"))
+    assert prefect.finished(run)["type"] == "COMPLETED"
+    shown = artifacts_of(prefect, run)
+    assert set(shown) == {"delivery", "validation-report"}
+    assert shown["validation-report"].startswith("# Validation report: VALID\n")
+    assert "| rows | 310 |" in shown["validation-report"]
+
+    run = prefect.start("deliver/deliver", **form(period="2031-01"))
+    refused = prefect.finished(run)
+    assert refused["type"] == "FAILED"
+    assert "DeliveryEmpty" in refused["message"] or "gla.empty" in refused["message"]
+    assert "| rows | 0 |" in artifacts_of(prefect, run)["validation-report"]
 
 
 def test_two_triggers_at_once_make_one_delivery(prefect):
