@@ -115,7 +115,7 @@ def term_problems(contract: Contract) -> list[tuple[str, str]]:
         "gla.validFrom": lambda: terms.day("gla.validFrom"),
         "gla.validUntil": lambda: terms.day("gla.validUntil"),
         "gla.filter": lambda: parse_filter(contract.custom("gla.filter")),
-        "gla.format": lambda: terms.choice("gla.format", get_args(FileFormat)),
+        "gla.format": terms.file_format,
         "gla.empty": lambda: terms.choice("gla.empty", get_args(OnEmpty)),
         "gla.sums": terms.sums,
         "slaProperties frequency": terms.planning,
@@ -156,7 +156,7 @@ def _read(contract: Contract) -> Agreement:
         valid_from=terms.day("gla.validFrom"),
         valid_until=terms.day("gla.validUntil"),
         filter=parse_filter(contract.custom("gla.filter")),
-        file_format=cast("FileFormat", terms.choice("gla.format", get_args(FileFormat))),
+        file_format=terms.file_format(),
         on_empty=cast("OnEmpty", terms.choice("gla.empty", get_args(OnEmpty))),
         sums=terms.sums(),
         planning=terms.planning(),
@@ -199,6 +199,13 @@ class _Terms:
         if not isinstance(value, str) or not form.fullmatch(value):
             raise self._wrong(name, f"text of the form {form.pattern} is required")
         return value
+
+    def file_format(self) -> FileFormat:
+        chosen = cast("FileFormat", self.choice("gla.format", get_args(FileFormat)))
+        nested = [column.name for column in self.contract.table.columns if column.is_nested]
+        if chosen != "parquet" and nested:
+            raise self._wrong("gla.format", f"column {nested[0]} is an array or object, which only parquet can hold")
+        return chosen
 
     def fingerprints(self, name: str) -> tuple[str, ...]:
         value = self.contract.custom(name)

@@ -80,7 +80,7 @@ class TotalRule:
 
 
 def column_rules(column: Column, dtype: pl.DataType, row: Row) -> Iterator[Rule]:
-    """The rules of one column that judge rows; `UnusableInput` for one that is unknown, does not fit or stands twice."""
+    """The rules of one column that judge rows; `UnusableInput` for one that is unknown, misfits or stands twice."""
     names = [_name(value) for value in column.rules]
     if any(names.count(name) > 1 for name in names if isinstance(name, str) and name not in _OF_COLUMNS):
         raise UnusableInput(f"column {column.name} has a gla.rule twice")

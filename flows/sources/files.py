@@ -75,6 +75,9 @@ class FileSource:
         for name in [*(column.source_name for column in plan.columns), *sorted(plan.source_filter.columns)]:
             if name not in stored:
                 raise SourceColumnMissing(f"source {self.id} has no column {name}")
+        nested = [column.name for column in plan.columns if column.dtype.is_nested()]
+        if nested and self.kind == "csv":
+            raise UnusableInput(f"source {self.id} is CSV, which cannot hold column {nested[0]}: an array or object")
         before = self._state()
         frames = (
             self._parquet(plan, stored) if self.kind == "parquet" else csv_batches(str(self.path), plan, unreadable)

@@ -67,7 +67,8 @@ class ParquetRows:
 
 def _worth_a_dictionary(frame: pl.DataFrame) -> list[str]:
     """Columns that repeat themselves. For the others Parquet would build a dictionary and give it up: half the time."""
-    distinct = frame.select(pl.all().approx_n_unique()).row(0, named=True)
+    flat = [name for name, dtype in frame.schema.items() if not dtype.is_nested()]
+    distinct = frame.select(pl.col(flat).approx_n_unique()).row(0, named=True) if flat else {}
     return [name for name, count in distinct.items() if count <= frame.height // _REPEATS]
 
 
