@@ -4,11 +4,14 @@ A check judges one row: its `title` is the place as a verdict calls it (`bsn`, `
 `name` the ODCS word or rule. Of an array all items must obey; that it is broken counts once for each row. Null passes
 every check but `required`; what stands in something that is null is not required. No failing value is kept
 (`n_failure_cases=0`).
+
+The same promises can also be one check, of a whole table, that runs them as one query: it says quickly that all rows
+obey, and not what is wrong where they do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandera.polars as pa
@@ -33,31 +36,56 @@ class _Place:
     needed: Condition | None = None  # whether it is there, on the whole column; pandera itself looks after the column
 
 
-def column_checks(column: Column, dtype: pl.DataType, row: Row) -> list[pa.Check]:
+@dataclass(frozen=True)
+class RowCheck:
+    """A promise about every row of a column: `title` is its place as a verdict calls it."""
+
+    column: str
+    title: str
+    rule: Rule
+    dtypes: Mapping[str, pl.DataType]
+
+    def as_check(self) -> pa.Check:
+        """For one pandera column, in a batch whose other columns may have wrong types."""
+        return pa.Check(self._run, name=self.rule.name, title=self.title, n_failure_cases=0)
+
+    def _run(self, data: PolarsData) -> pl.LazyFrame:
+        if self.rule.others:
+            stored = data.lazyframe.collect_schema()
+            if any(stored.get(each) != self.dtypes[each] for each in self.rule.others):
+                return data.lazyframe.select(pl.lit(value=True))  # that column fails for itself
+        return data.lazyframe.select(self.condition)
+
+    @property
+    def condition(self) -> pl.Expr:
+        """Whether a row obeys; null, as always, does."""
+        return self.rule.condition(pl.col(self.column))
+
+
+def column_checks(column: Column, dtype: pl.DataType, row: Row) -> list[RowCheck]:
     """Every check of one column that is stored as `dtype`, beside the other columns in `row`."""
-    return [check for place in _places(_Place(column, dtype, lambda whole: whole)) for check in _checks(place, row)]
+    places = _places(_Place(column, dtype, lambda whole: whole))
+    return [RowCheck(column.name, title, rule, row.dtypes) for place in places for title, rule in _rules(place, row)]
 
 
-def _checks(place: _Place, row: Row) -> Iterator[pa.Check]:
+def all_as_one(checks: Sequence[RowCheck]) -> pa.Check:
+    """One check for a whole table, whose columns must all have the compiled types: each row obeys each of `checks`."""
+    query = [each.condition.all().alias(str(at)) for at, each in enumerate(checks)]
+
+    def run(data: PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(query)
+
+    return pa.Check(run, name="all promises about rows", n_failure_cases=0)
+
+
+def _rules(place: _Place, row: Row) -> Iterator[tuple[str, Rule]]:
     column = place.column
     if place.needed is not None:
-        yield _check(column.name, Rule("required", place.needed), row)
+        yield column.name, Rule("required", place.needed)
     for name, condition in conditions(column, place.dtype):
-        yield _check(column.name, Rule(name, place.lift(condition)), row)
+        yield column.name, Rule(name, place.lift(condition))
     for rule in column_rules(column, place.dtype, row):
-        yield _check(column.name, Rule(rule.name, place.lift(rule.condition), rule.others), row)
-
-
-def _check(title: str, rule: Rule, row: Row) -> pa.Check:
-    def run(data: PolarsData) -> pl.LazyFrame:
-        return data.lazyframe.select(rule.condition(pl.col(data.key or "")))
-
-    def run_beside_others(data: PolarsData) -> pl.LazyFrame:
-        stored = data.lazyframe.collect_schema()
-        comparable = all(stored.get(each) == row.dtypes[each] for each in rule.others)  # else that column fails itself
-        return run(data) if comparable else data.lazyframe.select(pl.lit(value=True))
-
-    return pa.Check(run_beside_others if rule.others else run, name=rule.name, title=title, n_failure_cases=0)
+        yield column.name, Rule(rule.name, place.lift(rule.condition), rule.others)
 
 
 def _places(place: _Place) -> Iterator[_Place]:
