@@ -27,8 +27,8 @@ _OPERATORS: dict[str, Callable[[float, Any], bool]] = {
     "mustBeGreaterOrEqualTo": lambda metric, bound: metric >= bound,
     "mustBeLessThan": lambda metric, bound: metric < bound,
     "mustBeLessOrEqualTo": lambda metric, bound: metric <= bound,
-    "mustBeBetween": lambda metric, bound: bound[0] <= metric <= bound[1],
-    "mustNotBeBetween": lambda metric, bound: not bound[0] <= metric <= bound[1],
+    "mustBeBetween": lambda metric, bound: bound[0] < metric < bound[1],  # both bounds excluded: ODCS, data quality
+    "mustNotBeBetween": lambda metric, bound: not bound[0] < metric < bound[1],
 }
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 _UNITS = ("rows", "percent")

@@ -50,8 +50,11 @@ def test_metric_counts_over_the_whole_stream(rule, count):
         ("mustBeGreaterOrEqualTo", 2, 3),
         ("mustBeLessThan", 3, 2),
         ("mustBeLessOrEqualTo", 2, 1),
-        ("mustBeBetween", [1, 2], [3, 4]),
-        ("mustNotBeBetween", [3, 4], [1, 2]),
+        ("mustBeBetween", [1, 3], [3, 4]),
+        ("mustBeBetween", [1.9, 2.1], [2, 4]),
+        ("mustBeBetween", [0, 3], [0, 2]),
+        ("mustNotBeBetween", [3, 4], [1, 3]),
+        ("mustNotBeBetween", [2, 4], [1.9, 2.1]),
     ],
 )
 def test_every_operator(operator, good, bad):
