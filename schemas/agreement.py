@@ -167,6 +167,11 @@ def _read(contract: Contract) -> Agreement:
     return agreement
 
 
+def summed_columns(contract: Contract) -> tuple[str, ...]:
+    """The columns of `gla.sums`, also of a contract that is no agreement yet; none where it does not say."""
+    return () if contract.custom("gla.sums") is None else _Terms(contract).sums()
+
+
 class _Terms:
     """Typed access to the custom and SLA properties of one contract."""
 

@@ -39,7 +39,7 @@ _RULES = {
     "not-before": "niet eerder dan de andere datum",
     "within-period": "binnen het tijdvak van de levering",
     "sum-equals": "gelijk aan de som van de andere kolommen",
-    "relationship": "verwijst naar een rij in deze levering",
+    "foreignKey": "verwijst naar een rij in deze levering",
 }
 _OPERATORS = {
     "mustBe": "precies",

@@ -65,6 +65,12 @@ class FileSource:
         first = next(self.batches(ExtractionPlan(names)), pl.DataFrame(schema=self.schema()))
         return guessed_types(first.head(SAMPLE_ROWS))
 
+    def row_count(self) -> int | None:
+        """The number of rows as Parquet's metadata has it; None of a CSV file, which would have to be read for that."""
+        if self.kind == "csv":
+            return None
+        return int(self._guarded(lambda: self._scan().select(pl.len()).collect().item()))
+
     def batches(self, plan: ExtractionPlan, unreadable: Unreadable = refuse_unreadable) -> Iterator[pl.DataFrame]:
         """Frames with exactly the plan's columns and rows; `unreadable` is told about text that is not of its type.
 
