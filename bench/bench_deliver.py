@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import run
-import yaml
 
 from core.period import Period
 from core.settings import Settings
-from flows.sources.synthetic import generate_inkomstenverhoudingen
+from flows.sources.synthetic import generate
 from flows.steps import lifecycle
 from flows.steps.draft import as_yaml, draft
 from flows.steps.recipients import register
@@ -19,7 +18,6 @@ from flows.wiring import Services, open_services
 from keys.private.identities import generate_identity
 from keys.private.signing import Signer
 from keys.sshsig import Namespace
-from schemas.products import product_contract
 from tests.servers.openssh import OpenSshServer, start_openssh
 
 ROWS = int(os.environ.get("GLA_BENCH_ROWS", "20000000"))
@@ -43,7 +41,7 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
     """Both pipelines in turn; each delivery of ours is a new edition, which changes nothing in the work."""
     source = work / "source.parquet"
     if not source.exists():
-        generate_inkomstenverhoudingen(source, ROWS, 1)
+        generate(PRODUCT, source, ROWS, 1)
     folder = work / f"sshd-{file_format}"
     folder.mkdir()
     sshd = start_openssh("/usr/sbin/sshd", folder)
@@ -87,11 +85,7 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
 def _agree(services: Services, file_format: str) -> None:
     identity, signer = generate_identity("hybrid"), Signer.generate()
     register(services, "bench", "90000102", [str(identity.recipient)], [signer.public_key.line])
-    document = draft(services, "GLA-BENCH", PRODUCT, "bench", COLUMNS, "datum_aanvang_tijdvak")
-    product = yaml.safe_load(product_contract(PRODUCT))
-    table = product["schema"][0]
-    table["properties"] = [item for item in table["properties"] if item["name"] in COLUMNS]
-    document["schema"] = [table]
+    document = draft(services, "GLA-BENCH", PRODUCT, "bench", COLUMNS, "datum_aanvang_tijdvak", PRODUCT)
     changed = {"gla.destination": "bench", "gla.format": file_format}
     for item in document["customProperties"]:
         item["value"] = changed.get(item["property"], item["value"])

@@ -40,6 +40,7 @@ def agreement() -> None:
 @click.argument("agreement_id", metavar="ID")
 @click.option("--source", required=True, help="Id of a registered source.")
 @click.option("--recipient", required=True, help="Name of a registered organisation.")
+@click.option("--product", help="Take descriptions and rules from this product; gla data products lists them.")
 @click.option("--column", "columns", multiple=True, help="Deliver only this column; may be repeated.")
 @click.option("--period-column", help="A date column: only rows within the delivered period.")
 @click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: ID.odcs.yaml")
@@ -49,15 +50,16 @@ def new(
     agreement_id: str,
     source: str,
     recipient: str,
+    product: str | None,
     columns: tuple[str, ...],
     period_column: str | None,
     out: Path | None,
 ) -> None:
-    """Draft agreement ID from a source's schema, to be edited."""
+    """Draft agreement ID from a source's schema or from a product of the catalogue, to be edited."""
     path = out or Path(f"{agreement_id}.odcs.yaml")
     if path.exists():
         raise UnusableInput(f"{path} exists: name another file with --out")
-    document = draft(open_services(settings), agreement_id, source, recipient, columns, period_column)
+    document = draft(open_services(settings), agreement_id, source, recipient, columns, period_column, product)
     path.write_text(as_yaml(document), encoding="utf-8")
     click.echo(f"{path}: edit it, then run: gla agreement offer {path}")
 

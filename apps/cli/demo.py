@@ -29,7 +29,7 @@ from apps.cli.prefect_api import final_state, start_run
 from core.errors import Unexpected
 from core.period import Period
 from core.settings import Settings
-from flows.sources.synthetic import generate_inkomstenverhoudingen
+from flows.sources.synthetic import generate
 from flows.steps import lifecycle
 from flows.steps.draft import as_yaml, draft
 from flows.steps.pickups import record_pickups
@@ -39,8 +39,6 @@ from keys.private.custody import Role
 from keys.private.identities import generate_identity, parse_identities
 from keys.private.signing import Signer, load_signer
 from keys.sshsig import Namespace
-from schemas.products import product_contract
-from schemas.reader import read_document
 
 AGREEMENT = "GLA-2026-0001"
 PRODUCT = "inkomstenverhoudingen"
@@ -86,7 +84,7 @@ def demo(settings: Settings, rows: int, seed: int) -> None:
         source = home / "source" / f"{PRODUCT}.parquet"
         with _step(console, 2, f"make {rows:,} rows of synthetic {PRODUCT} (BSNs from the test range)"):
             source.parent.mkdir(parents=True)
-            generate_inkomstenverhoudingen(source, rows, seed)
+            generate(PRODUCT, source, rows, seed)
             services.sources.add(PRODUCT, str(source))
         recipient = Recipient(home / "recipient")
         with _step(console, 3, f"{RECIPIENT} makes its keys (post-quantum age, SSH) and is registered"):
@@ -150,8 +148,7 @@ def _register(services: Services, recipient: Recipient) -> None:
 
 def _conclude(services: Services, recipient: Recipient) -> Path:
     """Draft, offer, sign, accept, activate; returns the recipient's own signed copy."""
-    document = draft(services, AGREEMENT, PRODUCT, RECIPIENT, COLUMNS, "datum_aanvang_tijdvak")
-    document["schema"] = [_agreed_table(_product())]
+    document = draft(services, AGREEMENT, PRODUCT, RECIPIENT, COLUMNS, "datum_aanvang_tijdvak", PRODUCT)
     document["description"] = {"purpose": "Uitvoering van de pensioenregeling (Wet SUWI art. 73 lid 1 onder a)"}
     document["customProperties"] += [{"property": "gla.sums", "value": ["sv_loon"]}]
     _, offered = lifecycle.offer(services, as_yaml(document).encode(), "demo")
@@ -162,17 +159,6 @@ def _conclude(services: Services, recipient: Recipient) -> Path:
     lifecycle.accept(services, AGREEMENT, signature.read_text(), "demo")
     lifecycle.activate(services, AGREEMENT, "demo")
     return own_copy
-
-
-def _product() -> dict[str, Any]:
-    return dict(read_document(product_contract(PRODUCT), "the product"))
-
-
-def _agreed_table(product: dict[str, Any]) -> dict[str, Any]:
-    """The product's table with the agreed columns only: their rules come from the catalogue."""
-    table = dict(product["schema"][0])
-    table["properties"] = [item for item in table["properties"] if item["name"] in COLUMNS]
-    return table
 
 
 def _deliver(api_url: str, console: Console) -> None:

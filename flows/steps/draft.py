@@ -1,4 +1,7 @@
-"""Draft an agreement from a source's schema: a YAML document to be read, edited and then offered."""
+"""Draft an agreement, from a source's schema or from the catalogue: a YAML document to be read, edited and offered.
+
+A source says which columns and types there are; a product of the catalogue also has descriptions, rules and code lists.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from flows.wiring import Services
 from keys.envelope.recipients import parse_recipient
 from keys.private.custody import Role
 from schemas.export import odcs
+from schemas.products import product_document, product_table
 from schemas.table import checked_column_name
 
 _HEADER = """\
@@ -29,6 +33,12 @@ _HEADER = """\
 # a date with logicalTypeOptions: {{format: dd-MM-yyyy}}, and drop the format of the bounds.
 """
 
+_SLA = [
+    {"property": "retention", "value": 30, "unit": "d"},
+    {"property": "frequency", "value": 1, "unit": "month"},
+    {"property": "latency", "value": 3, "unit": "d"},
+]
+
 
 def draft(
     services: Services,
@@ -37,38 +47,32 @@ def draft(
     recipient: str,
     columns: Sequence[str],
     period_column: str | None,
+    product: str | None = None,
 ) -> dict[str, Any]:
-    """A draft over `source_id` for `recipient` as an ODCS document; all columns unless some are named."""
+    """A draft over `source_id` for `recipient` as an ODCS document; all columns unless some are named.
+
+    With a `product` of the catalogue its columns are taken as they are there, and the source must have them.
+    """
     checked_name(agreement_id, "the id of an agreement")
     schema = services.sources.get(source_id).draft_schema()
-    missing = {*columns, *([period_column] if period_column else [])} - set(schema)
-    if missing:
+    table = product_table(product, columns) if product else _table(source_id, schema, columns)
+    named = {*columns, *(each["name"] for each in table["properties"]), *([period_column] if period_column else [])}
+    if missing := named - set(schema):
         raise UnusableInput(f"source {source_id} has no column {', '.join(sorted(missing))}: run gla source list")
     kvk, seal_keys, signer = _keys(services, recipient)
-    chosen = columns or list(schema)
     today = dutch_date(services.clock())
     return {
         "apiVersion": "v3.2.0",
         "kind": "DataContract",
         "id": agreement_id,
-        "name": f"{source_id} for {recipient}",
+        "name": f"{product or source_id} for {recipient}",
         "version": "1.0.0",
         "status": "proposed",
-        "dataProduct": source_id,
+        "dataProduct": product or source_id,
         "tenant": recipient,
         "description": {"purpose": "TODO: what the data is for", "usage": "TODO: how it may be used"},
-        "schema": [
-            {
-                "name": source_id,
-                "logicalType": "object",
-                "properties": [_column(name, schema[name]) for name in chosen],
-            }
-        ],
-        "slaProperties": [
-            {"property": "retention", "value": 30, "unit": "d"},
-            {"property": "frequency", "value": 1, "unit": "month"},
-            {"property": "latency", "value": 3, "unit": "d"},
-        ],
+        "schema": [table],
+        "slaProperties": product_document(product)["slaProperties"] if product else _SLA,
         "customProperties": [
             {"property": "gla.source", "value": source_id},
             {"property": "gla.destination", "value": "dropzone"},
@@ -101,6 +105,16 @@ def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
     if kvk is None or not seal_keys or not signers:
         raise UnusableInput(f"recipient {recipient} has no valid keys: run gla recipient add {recipient}")
     return kvk, seal_keys, signers[0]
+
+
+def _table(source_id: str, schema: dict[str, pl.DataType], columns: Sequence[str]) -> dict[str, Any]:
+    """What the source itself says; a name that it lacks is found by the caller."""
+    chosen = [name for name in columns or schema if name in schema]
+    return {
+        "name": source_id,
+        "logicalType": "object",
+        "properties": [_column(name, schema[name]) for name in chosen],
+    }
 
 
 def _column(name: str, dtype: pl.DataType) -> dict[str, Any]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib.resources
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from core.errors import UnusableInput
+from schemas.products.narrow import narrowed
+from schemas.reader import read_document
 
 _SUFFIX = ".odcs.yaml"
 
@@ -20,3 +24,14 @@ def product_contract(name: str) -> bytes:
     if name not in product_names():
         raise UnusableInput(f"there is no data product of that name: choose from {', '.join(product_names())}")
     return importlib.resources.files(__name__).joinpath(name + _SUFFIX).read_bytes()
+
+
+def product_document(name: str) -> Mapping[str, Any]:
+    """The contract of one product as a JSON value."""
+    return read_document(product_contract(name), "the product")
+
+
+def product_table(name: str, columns: Sequence[str] = ()) -> dict[str, Any]:
+    """The ODCS schema object of one product; with the named columns only, if some are named (see `narrow`)."""
+    table: Mapping[str, Any] = product_document(name)["schema"][0]
+    return narrowed(table, columns or [each["name"] for each in table["properties"]])
