@@ -20,7 +20,12 @@ from schemas.table import Column
 
 Fact = tuple[str, str]  # a heading and its text
 _STATUS = {"draft": "concept", "proposed": "voorstel", "active": "in werking", "retired": "vervallen"}
-_CLASSES = {"public": "openbaar", "internal": "intern", "confidential": "vertrouwelijk", "restricted": "beperkt"}
+_CLASSES = {
+    "public": "openbaar",
+    "internal": "intern",
+    "confidential": "vertrouwelijk",
+    "restricted": "beperkt toegankelijk",
+}
 _FORMATS = {"parquet": "Parquet", "csv.zst": "CSV (RFC 4180, UTF-8), samengeperst met zstd"}
 
 

@@ -17,6 +17,10 @@ def as_html(content: Dictionary) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["printable"] = printable
+    environment.filters["printable"] = _printable_lines
     coded = [entry for entry in content.entries if entry.codes]
     return environment.get_template("dictionary.html.j2").render(it=content, coded=coded)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.splitlines())
