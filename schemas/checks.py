@@ -19,8 +19,9 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from schemas.conditions import conditions
+from schemas.exact import Condition
 from schemas.logical_types import instance
-from schemas.rules import Condition, Row, Rule, column_rules
+from schemas.rules import Row, Rule, column_rules
 from schemas.table import Column
 
 _Lift = Callable[[Condition], Condition]  # from a condition on an inner value to one on the whole column

@@ -7,18 +7,16 @@ nulls. Lengths count Unicode characters. NaN and infinity are no numbers. What i
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 import polars as pl
 
 from core.errors import UnusableInput
-from schemas.logical_types import INTEGER_FORMATS, literal, read_literal
+from schemas.exact import BOUNDS, Condition, compare, in_units, is_one_of, limits, whole_numbers
+from schemas.logical_types import INTEGER_FORMATS, read_literal
 from schemas.patterns import translate
-from schemas.rules import Condition
 from schemas.table import Column
 
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -46,12 +44,6 @@ STRING_FORMATS = {  # string formats that are a pattern; WHATWG's for e-mail, RF
     r"(#([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?$",
     "byte": r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
 }
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "minimum": lambda value, bound: value >= bound,
-    "maximum": lambda value, bound: value <= bound,
-    "exclusiveMinimum": lambda value, bound: value > bound,
-    "exclusiveMaximum": lambda value, bound: value < bound,
-}
 _ULPS = 2.0**-50  # a quotient this close to a whole number, relatively, is one: four units in the last place
 
 
@@ -70,13 +62,14 @@ def conditions(column: Column, dtype: pl.DataType) -> Iterator[tuple[str, Condit
         yield "logicalType", lambda value: value.is_finite()
     if column.logical_type == "integer" and "format" in column.options:
         yield "format", _width_condition(column, dtype)
-    for name, compare in _COMPARE.items():
-        if name in column.options:
-            yield name, _bound_condition(name, compare, _bound(column, column.options[name]), dtype)
+    for word in BOUNDS:
+        if word in column.options:
+            yield word, compare(word, column, _bound(column, column.options[word]), dtype)
     if "multipleOf" in column.options:
-        yield "multipleOf", _multiple_condition(column.options["multipleOf"], dtype)
+        yield "multipleOf", _multiple_condition(column, column.options["multipleOf"], dtype)
     if column.enum is not None:
-        yield "enum", _enum_condition(column, dtype)
+        allowed = [read_literal(column, value) for value in column.enum if value is not None]
+        yield "enum", is_one_of(column, allowed, dtype)
 
 
 def _array_conditions(column: Column) -> Iterator[tuple[str, Condition]]:
@@ -129,37 +122,11 @@ def _bound(column: Column, bound: Any) -> Any:
     return read_literal(column, bound)
 
 
-def _bound_condition(name: str, compare: Callable[[Any, Any], Any], bound: Any, dtype: pl.DataType) -> Condition:
-    if dtype.is_integer():
-        return _integer_bound(name, bound, dtype)
-    typed = literal(bound, dtype)
-    return lambda value: compare(value, typed)
-
-
-def _integer_bound(name: str, bound: float | Fraction, dtype: pl.DataType) -> Condition:
-    """Compare whole numbers with a whole number inside the type's range, so that nothing is rounded to a float."""
-    lowest, highest = _range(dtype)
-    if name in ("minimum", "exclusiveMinimum"):
-        least = math.ceil(bound) if name == "minimum" else math.floor(bound) + 1
-        if least > highest:
-            return lambda value: value.is_null()
-        return lambda value: value >= max(least, lowest)
-    most = math.floor(bound) if name == "maximum" else math.ceil(bound) - 1
-    if most < lowest:
-        return lambda value: value.is_null()
-    return lambda value: value <= min(most, highest)
-
-
-def _range(dtype: pl.DataType) -> tuple[int, int]:
-    bits = next(bits for bits in (8, 16, 32, 64) if str(dtype).endswith(str(bits)))
-    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dtype.is_signed_integer() else (0, 2**bits - 1)
-
-
 def _width_condition(column: Column, dtype: pl.DataType) -> Condition:
     """ODCS `format` of an integer says in how many bits a value fits, whatever the width in which it is stored."""
     sign, bits = INTEGER_FORMATS[column.options["format"]]
     lowest, highest = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if sign == "i" else (0, 2**bits - 1)
-    stored_lowest, stored_highest = _range(dtype)
+    stored_lowest, stored_highest = limits(dtype)
     if lowest <= stored_lowest and stored_highest <= highest:
         return _always
     low, high = max(lowest, stored_lowest), min(highest, stored_highest)
@@ -170,33 +137,16 @@ def _always(_: pl.Expr) -> pl.Expr:
     return pl.lit(value=True)
 
 
-def _multiple_condition(step: float, dtype: pl.DataType) -> Condition:
-    exact = Fraction(str(step))
-    if dtype.is_integer():  # n is a multiple of p/q (lowest terms) exactly if it is one of p
-        lowest, highest = _range(dtype)
-        if exact.numerator > max(highest, -lowest):
-            return lambda value: value.is_null() | (value == 0)
-        return lambda value: value % exact.numerator == 0
-    if isinstance(dtype, pl.Decimal):
-        exact_step = pl.lit(Decimal(str(step)))
-        return lambda value: value % exact_step == 0
+def _multiple_condition(column: Column, step: float, dtype: pl.DataType) -> Condition:
+    stored = whole_numbers(dtype)
+    if stored is not None:  # n is a multiple of p/q (lowest terms) exactly if it is one of p
+        factor = in_units(column, step, dtype).numerator
+        if factor > limits(stored)[1]:
+            return lambda value: value.is_null() | (value.to_physical() == 0)
+        return lambda value: value.to_physical() % pl.lit(factor, dtype=stored) == 0
 
     def nearly_whole(value: pl.Expr) -> pl.Expr:
         quotient = value.cast(pl.Float64) / step
         return (quotient - quotient.round()).abs() <= quotient.abs() * _ULPS
 
     return nearly_whole
-
-
-def _enum_condition(column: Column, dtype: pl.DataType) -> Condition:
-    values = [read_literal(column, value) for value in column.enum or () if value is not None]
-    if dtype.is_integer():
-        lowest, highest = _range(dtype)
-        values = [value for value in values if lowest <= value <= highest and value == int(value)]
-    if isinstance(dtype, pl.Decimal):
-        values = [Decimal(str(value)) for value in values]
-    if isinstance(dtype, pl.Datetime):
-        allowed_moments = [literal(value, dtype) for value in values]
-        return lambda value: pl.any_horizontal([value == each for each in allowed_moments])
-    allowed = pl.Series(values, dtype=dtype) if values else pl.Series([], dtype=dtype)
-    return lambda value: value.is_in(allowed.implode())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -181,17 +180,6 @@ def read_literal(column: Column, value: Any) -> Any:
     raise UnusableInput(f"column {column.name} has a bound or allowed value that is no {kind} (dates in ISO 8601)")
 
 
-def literal(value: Any, dtype: pl.DataType) -> pl.Expr:
-    """A value of `read_literal` as an expression that compares exactly with values stored as `dtype`."""
-    if isinstance(dtype, pl.Decimal):
-        return pl.lit(Decimal(str(value)))
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        moment: datetime = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        utc = pl.lit(moment.astimezone(UTC).replace(tzinfo=None), dtype=pl.Datetime("us"))
-        return utc.dt.replace_time_zone("UTC").dt.convert_time_zone(dtype.time_zone)
-    return pl.lit(value)
-
-
 def _read_formatted(column: Column, text: str) -> Any:
     series = pl.Series([text])
     dtype: Any = {"date": pl.Date, "time": pl.Time, "timestamp": pl.Datetime("us")}[column.logical_type]
@@ -216,4 +204,8 @@ def _checked_moment(column: Column, value: date | time | datetime) -> Any:
         return value
     if value.tzinfo is None:
         value = value.replace(tzinfo=zoneinfo.ZoneInfo(default_timezone(column)))
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise UnusableInput(f"column {column.name} has a bound or allowed value that lies outside all years")

@@ -27,21 +27,19 @@ cost no Python per row, and no value can end up in a message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from core.errors import UnusableInput
 from core.period import Period
 from schemas.bsn import is_bsn
-from schemas.logical_types import default_timezone, literal
+from schemas.exact import Condition, compare
 from schemas.table import Column
 
-Condition = Callable[[pl.Expr], pl.Expr]
 _PARTIAL_DATE = r"^[0-9]{4}(0000|(0[1-9]|1[0-2])(0[0-9]|[12][0-9]|3[01]))$"
 _ALL_UNKNOWN = "00000000"
 _WITHIN_PERIOD = "within-period"
@@ -169,8 +167,10 @@ def _within_period(column: Column, dtype: pl.DataType, period: Period, value: An
     form = value.get("format") if isinstance(value, Mapping) else None
     known = value == _WITHIN_PERIOD or set(value) <= {"rule", "format"}
     if known and form is None and column.logical_type in ("date", "timestamp"):
-        start, end = (_first_moment(column, dtype, day) for day in (period.start, period.end_exclusive))
-        return lambda moment: (moment >= start) & (moment < end)
+        start, end = (_beginning(column, day) for day in (period.start, period.end_exclusive))
+        from_start = compare("minimum", column, start, dtype)
+        before_end = compare("exclusiveMaximum", column, end, dtype)
+        return lambda moment: from_start(moment) & before_end(moment)
     if known and column.logical_type == "string" and isinstance(form, str) and form in _TEXT_DATES:
         return _text_within_period(form, period)
     raise UnusableInput(
@@ -185,18 +185,8 @@ def _text_within_period(form: str, period: Period) -> Condition:
     return lambda text: text.is_in(days.implode())
 
 
-def _first_moment(column: Column, dtype: pl.DataType, day: date) -> pl.Expr:
-    """When a day begins, as a value of the type in which the column is stored."""
-    if column.logical_type == "date":
-        return pl.lit(day)
-    midnight = datetime.combine(day, time())
-    if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
-        return pl.lit(midnight)
-    try:
-        return literal(midnight.replace(tzinfo=ZoneInfo(default_timezone(column))).astimezone(UTC), dtype)
-    except OverflowError:
-        pass
-    raise UnusableInput(f"column {column.name} cannot be compared with a period that begins or ends outside all years")
+def _beginning(column: Column, day: date) -> date | datetime:
+    return day if column.logical_type == "date" else datetime.combine(day, time())
 
 
 def _is_loonheffingennummer(text: pl.Expr) -> pl.Expr:

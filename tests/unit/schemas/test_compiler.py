@@ -140,6 +140,38 @@ def test_decimal_column_is_compared_exactly():
     assert failures(column("number", {"multipleOf": 0.01}), [Decimal("0.105")], pl.Decimal(10, 3)) == {"multipleOf": 1}
 
 
+def test_value_that_a_stored_type_cannot_hold_is_never_found_in_it():
+    assert failures(column("number", enum=(0.125,)), [Decimal("0.12")], pl.Decimal(10, 2)) == {"enum": 1}
+    assert failures(column("number", {"multipleOf": 0.25}), [Decimal("0.5"), Decimal("0.6")], pl.Decimal(5, 1)) == {
+        "multipleOf": 1
+    }
+    assert failures(column("number", {"minimum": -1e30, "maximum": 1e35}), [Decimal(1)], pl.Decimal(38, 10)) == {}
+    assert failures(column("number", enum=(1.5, 2)), [1, 2], pl.Int16) == {"enum": 1}
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Amsterdam"])
+def test_timestamps_are_compared_exactly_in_every_unit(zone):
+    options = {"timezone": zone is not None, "defaultTimezone": zone or "UTC"}
+    moments = {"maximum": "2026-07-01T00:00:00", "exclusiveMinimum": "2026-07-01T00:00:00.000000"}
+    start = int(datetime(2026, 7, 1, tzinfo=UTC).timestamp()) - (7200 if zone else 0)
+    for unit, per_second in (("ms", 10**3), ("us", 10**6), ("ns", 10**9)):
+        dtype = pl.Datetime(unit, zone)
+        values = pl.Series([start * per_second + more for more in (-1, 0, 1)] + [None]).cast(dtype)
+        for word, broken in (("maximum", 1), ("exclusiveMinimum", 2)):
+            col = column("timestamp", options | {word: moments[word]})
+            assert failures(col, values, dtype) == {word: broken}, (unit, word)
+        assert failures(column("timestamp", options, enum=(moments["maximum"],)), values, dtype) == {"enum": 2}
+    fraction = column("timestamp", enum=("2026-07-01T00:00:00.000500",))
+    assert failures(fraction, [moment(2026, 7, 1)], pl.Datetime("ms")) == {"enum": 1}
+    assert failures(column("timestamp", {"maximum": "9999-12-31T00:00:00"}), [0], pl.Datetime("ns")) == {}
+
+
+def test_bound_without_offset_is_meant_in_the_default_time_zone_also_where_zones_are_optional():
+    col = column("timestamp", {"minimum": "2026-01-01T00:00:00", "defaultTimezone": "Europe/Amsterdam"})
+    zoned = pl.Series([datetime(2025, 12, 31, 23, tzinfo=UTC), datetime(2025, 12, 31, 22, 59, tzinfo=UTC)])
+    assert failures(col, zoned, zoned.dtype) == {"minimum": 1}
+
+
 def test_not_a_number_and_infinity_are_no_numbers():
     assert failures(column("number"), [float("nan"), float("inf"), 1.0, None]) == {"logicalType": 2}
 
@@ -167,6 +199,7 @@ def test_timestamps_with_zone_are_compared_as_moments():
         column("date", {"format": "yyyy'unclosed"}),
         column("timestamp", {"minimum": "2026-01-01T00:00:00+01:00"}),
         column("timestamp", {"timezone": True, "defaultTimezone": "Mars/Olympus"}),
+        column("timestamp", {"timezone": True, "defaultTimezone": "Asia/Tokyo", "minimum": "0001-01-01T00:00:00"}),
         column("timestamp", {"timezone": True, "defaultTimezone": "../../etc/passwd"}),
         column("time", {"timezone": True}),
         column("string", enum=(1,)),
