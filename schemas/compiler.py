@@ -64,6 +64,10 @@ class CompiledTable:
         self.require_period(period)
         return _fast_schema(self.table, {**self.dtypes, **stored}, period or _NO_PERIOD)
 
+    def metrics_for(self, stored: Mapping[str, pl.DataType]) -> tuple[Metric, ...]:
+        """The metrics, in the same order, for the types in which a source stores the columns."""
+        return quality_rules(self.table, {**self.dtypes, **stored})[0]
+
     def require_period(self, period: Period | None) -> None:
         """Raise `UnusableInput` if a rule needs a period and there is none."""
         if self.needs_period and period is None:
@@ -85,7 +89,7 @@ def compile_table(table: Table) -> CompiledTable:
         check_options(column)
         check_code_list(column)
     canonical = {column.name: canonical_dtype(column) for column in table.columns}
-    metrics, duplicates = quality_rules(table)
+    metrics, duplicates = quality_rules(table, canonical)
     compiled = CompiledTable(
         table=table,
         dtypes=canonical,

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from core.errors import UnusableInput
+from schemas.exact import is_one_of
 from schemas.logical_types import read_literal
 from schemas.patterns import translate
 from schemas.table import Column, Table
@@ -79,12 +80,13 @@ class UniqueKey:
         return ",".join(self.columns)
 
 
-def quality_rules(table: Table) -> tuple[tuple[Metric, ...], tuple[UniqueKey, ...]]:
-    """Every quality rule of the table and its columns."""
+def quality_rules(table: Table, dtypes: Mapping[str, pl.DataType]) -> tuple[tuple[Metric, ...], tuple[UniqueKey, ...]]:
+    """Every quality rule of the table and its columns, which are stored as `dtypes`."""
     compiled: list[Metric | UniqueKey] = []
     compiled.extend(_table_rule(table, rule) for rule in _executable(table.name, table.quality))
     for column in table.columns:
-        compiled.extend(_column_rule(column, rule) for rule in _executable(column.name, column.quality))
+        dtype = dtypes[column.name]
+        compiled.extend(_column_rule(column, dtype, rule) for rule in _executable(column.name, column.quality))
     metrics = tuple(each for each in compiled if isinstance(each, Metric))
     return metrics, tuple(each for each in compiled if isinstance(each, UniqueKey))
 
@@ -94,6 +96,10 @@ def _executable(name: str, rules: tuple[Mapping[str, Any], ...]) -> list[Mapping
         kind = rule.get("type", "library")
         if kind not in ("library", "text") or (kind == "library" and "metric" not in rule):
             raise UnusableInput(f"{name} has a quality rule of a type that is not supported (only library and text)")
+        if kind == "text" and any(key in rule for key in ("metric", "arguments", *_OPERATORS)):
+            raise UnusableInput(f"{name} has a quality rule of type text with a metric: prose is not checked")
+        if kind == "library" and rule.get("customProperties"):
+            raise UnusableInput(f"{name} has a quality rule with customProperties, which might change what it means")
     return [rule for rule in rules if rule.get("type", "library") == "library"]
 
 
@@ -103,6 +109,8 @@ def _threshold(name: str, rule: Mapping[str, Any]) -> Threshold:
     numbers = bound if isinstance(bound, list) else [bound]
     if operator is None or not all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers):
         raise UnusableInput(f"{name} has a quality rule without one operator that compares with a number")
+    if numbers != sorted(numbers):
+        raise UnusableInput(f"{name} has a quality rule between two numbers whose smallest is not first")
     if rule.get("severity", "error") not in _SEVERITIES or rule.get("unit", "rows") not in _UNITS:
         raise UnusableInput(f"{name} has a quality rule with an unknown severity or unit")
     return Threshold(operator, bound, rule.get("unit") == "percent", rule.get("severity", "error"))
@@ -129,7 +137,7 @@ def _table_rule(table: Table, rule: Mapping[str, Any]) -> Metric | UniqueKey:
     raise UnusableInput(f"{table.name} has a quality rule whose metric does not fit a table")
 
 
-def _column_rule(column: Column, rule: Mapping[str, Any]) -> Metric | UniqueKey:
+def _column_rule(column: Column, dtype: pl.DataType, rule: Mapping[str, Any]) -> Metric | UniqueKey:
     threshold, metric, value = _threshold(column.name, rule), rule["metric"], pl.col(column.name)
     if metric == "nullValues":
         _arguments(column.name, rule)
@@ -141,9 +149,10 @@ def _column_rule(column: Column, rule: Mapping[str, Any]) -> Metric | UniqueKey:
         return UniqueKey((column.name,), metric, threshold)
     if metric == "missingValues":
         missing = _values(column, _arguments(column.name, rule, "missingValues").get("missingValues"))
-        return Metric(column.name, metric, (value.is_null() | value.is_in(missing)).sum(), threshold)
+        counted = (value.is_null() | is_one_of(column, missing, dtype)(value)).sum()
+        return Metric(column.name, metric, counted, threshold)
     if metric == "invalidValues":
-        return Metric(column.name, metric, _invalid(column, rule).sum(), threshold)
+        return Metric(column.name, metric, _invalid(column, dtype, rule).sum(), threshold)
     raise UnusableInput(f"column {column.name} has a quality rule whose metric does not fit a column")
 
 
@@ -153,11 +162,11 @@ def _values(column: Column, values: Any) -> list[Any]:
     return [read_literal(column, each) for each in values if each is not None]
 
 
-def _invalid(column: Column, rule: Mapping[str, Any]) -> pl.Expr:
+def _invalid(column: Column, dtype: pl.DataType, rule: Mapping[str, Any]) -> pl.Expr:
     arguments, value = _arguments(column.name, rule, "validValues", "pattern"), pl.col(column.name)
     valid: list[pl.Expr] = []
     if "validValues" in arguments:
-        valid.append(value.is_in(_values(column, arguments["validValues"])))
+        valid.append(is_one_of(column, _values(column, arguments["validValues"]), dtype)(value))
     if "pattern" in arguments:
         if column.logical_type != "string" or not isinstance(arguments["pattern"], str):
             raise UnusableInput(f"column {column.name} has a quality rule with a pattern, which fits strings only")
