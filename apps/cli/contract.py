@@ -11,6 +11,7 @@ from typing import TypeVar
 import click
 import polars as pl
 
+from apps.cli.contract_documents import COMMANDS
 from apps.cli.failing_values import MOST, Found, failing_values
 from apps.cli.report_file import checked_form, write_report
 from apps.cli.watching import watched
@@ -33,6 +34,10 @@ T = TypeVar("T")
 @click.group()
 def contract() -> None:
     """Work with data contracts (ODCS)."""
+
+
+for each in COMMANDS:
+    contract.add_command(each)
 
 
 @contract.command()

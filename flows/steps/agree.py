@@ -29,7 +29,7 @@ def agree(services: Services, agreement_id: str) -> Agreement:
 
 def verify_stored(services: Services, stored: store.StoredAgreement) -> Agreement:
     """Check bytes and signatures only; says nothing about dates or state."""
-    agreement = _unaltered(stored)
+    agreement = unaltered(stored)
     seal = services.custody.public_key(Role.AGREEMENT_SEAL)
     _check_signature(stored, "our seal", stored.sender_signature, seal.fingerprint)
     if stored.recipient_signature is None:
@@ -42,7 +42,8 @@ def verify_stored(services: Services, stored: store.StoredAgreement) -> Agreemen
     return agreement
 
 
-def _unaltered(stored: store.StoredAgreement) -> Agreement:
+def unaltered(stored: store.StoredAgreement) -> Agreement:
+    """The agreement in the bytes that were offered; of signatures nothing is said. `AgreementAltered` if they changed."""
     if sha256_hex(stored.document) == stored.digest:
         try:
             agreement = load_agreement(stored.document)
