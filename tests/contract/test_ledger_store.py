@@ -68,6 +68,23 @@ def pickup(file: str, *, whole: bool = True, once: str = "reading-1", **changes:
 
 
 class TestOneDelivery:
+    def test_a_finding_is_recorded_and_changes_nothing_else(self, ledger: Ledger) -> None:
+        held = extract(ledger, claim(ledger))
+        ledger.note(held, Action.DELIVERY_VALIDATED, Result.OK, {"report": {"rows": 1}})
+        assert actions(ledger)[-1] == Action.DELIVERY_VALIDATED
+        assert json.loads(recorded(ledger)[-1].body.detail)["report"] == {"rows": 1}
+        assert state(ledger) is State.EXTRACTING
+        publish(ledger, seal(ledger, held))
+        assert verify(ledger.engine, []).events == 6
+
+    def test_a_worker_that_lost_the_delivery_records_no_finding(self, ledger: Ledger, clock: Clock) -> None:
+        held = extract(ledger, claim(ledger))
+        clock.advance(seconds=LEASE_SECONDS + 1)
+        claim(ledger, worker="worker-2")
+        with pytest.raises(DeliveryBusy):
+            ledger.note(held, Action.DELIVERY_VALIDATED, Result.OK, {})
+        assert Action.DELIVERY_VALIDATED not in actions(ledger)
+
     def test_from_claim_to_publication_each_step_is_recorded(self, ledger: Ledger) -> None:
         deliver(ledger)
         assert actions(ledger) == [
