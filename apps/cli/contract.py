@@ -36,8 +36,8 @@ def contract() -> None:
     """Work with data contracts (ODCS)."""
 
 
-for each in COMMANDS:
-    contract.add_command(each)
+for command in COMMANDS:
+    contract.add_command(command)
 
 
 @contract.command()

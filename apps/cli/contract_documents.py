@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from apps.cli.report_file import write_text
 from core.errors import UnusableInput
-from core.files import write_file
 from core.settings import Settings
 from core.text import printable
 from flows.steps.drift import Drift, drift, drift_of_all
@@ -57,15 +57,15 @@ def lint_contract(file: Path, as_json: bool) -> None:
 def export_contract(file: Path, form: str, out: Path | None, table: str | None) -> None:
     """Write the contract in FILE in another form.
 
-    odcs: the same document, in YAML with its keys in a fixed order; to a file *.json, the canonical JSON that is signed.
+    odcs: the same document, in YAML with its keys in a fixed order; to a file *.json, the canonical JSON to be signed.
     json-schema: a JSON Schema (2020-12) of one row. html and markdown: a data dictionary in Dutch, for recipients.
     """
     written = _exported(_read(file), form, table, as_json=out is not None and out.suffix.lower() == ".json")
     if out is None:
         click.echo(written, nl=False)
     else:
-        write_file(out, written)
-        click.echo(f"{out}: {len(written)} bytes", err=True)
+        write_text(out, written)
+        click.echo(f"{out}: written", err=True)
 
 
 @click.command("diff")
@@ -132,18 +132,17 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _exported(data: bytes, form: str, table: str | None, *, as_json: bool) -> bytes:
+def _exported(data: bytes, form: str, table: str | None, *, as_json: bool) -> str:
     if form == "odcs":
         document = read_contract(data)
-        return odcs.to_json(document) if as_json else odcs.to_yaml(document)
+        return (odcs.to_json(document) if as_json else odcs.to_yaml(document)).decode()
     contract = load_contract(data, table)
     compiled = compile_table(contract.table)
     if form == "json-schema":
         text = json.dumps(json_schema(contract, compiled), ensure_ascii=False, indent=2) + "\n"
-    else:
-        render: Callable[[Dictionary], str] = as_html if form == "html" else as_markdown
-        text = render(dictionary(contract, compiled, load_agreement(data) if is_agreement(contract.document) else None))
-    return text.encode("utf-8", "replace")  # a lone surrogate is no text that can be written
+        return text.encode("utf-8", "replace").decode()  # a lone surrogate is no text that can be written
+    render: Callable[[Dictionary], str] = as_html if form == "html" else as_markdown
+    return render(dictionary(contract, compiled, load_agreement(data) if is_agreement(contract.document) else None))
 
 
 def _print_changes(changes: list[Change], *, asked: bool) -> None:

@@ -43,7 +43,7 @@ def verify_stored(services: Services, stored: store.StoredAgreement) -> Agreemen
 
 
 def unaltered(stored: store.StoredAgreement) -> Agreement:
-    """The agreement in the bytes that were offered; of signatures nothing is said. `AgreementAltered` if they changed."""
+    """The agreement in the bytes that were offered; nothing is said of signatures. `AgreementAltered` if not."""
     if sha256_hex(stored.document) == stored.digest:
         try:
             agreement = load_agreement(stored.document)
