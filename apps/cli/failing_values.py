@@ -104,12 +104,14 @@ class _Unreadable(_Search):
 class _Measured(_Search):
     """The rows that a quality metric counted."""
 
-    counted: pl.Expr
+    compiled: CompiledTable
+    number: int  # of the metric
 
     def look(self, frame: pl.DataFrame, shown: pl.DataFrame, before: int) -> None:
-        if not frame.select(self.counted).item():
+        counted = self.compiled.metrics_for(self.compiled.accepted(frame.schema))[self.number].counted
+        if counted is None or not frame.select(counted).item():
             return
-        by_row = frame.with_row_index("\0row").group_by("\0row", maintain_order=True).agg(self.counted.alias("\0count"))
+        by_row = frame.with_row_index("\0row").group_by("\0row", maintain_order=True).agg(counted.alias("\0count"))
         self.add_rows(shown, by_row.filter(pl.col("\0count") > 0)["\0row"].head(MOST).to_list(), before)
 
 
@@ -192,9 +194,9 @@ def _search(found: Found, compiled: CompiledTable) -> _Search | None:
         return None
     if result.rows:
         return _Named(found, (column,))
-    for metric in compiled.metrics:
-        if metric.counted is not None and (metric.column, metric.rule) == (result.column, result.rule):
-            return _Measured(found, (column,), metric.counted)
+    for number, metric in enumerate(compiled.metrics):
+        if (metric.column, metric.rule, str(metric.threshold)) == (result.column, result.rule, result.threshold):
+            return _Measured(found, (column,), compiled, number)
     return _Unreadable(found, (column,)) if result.rule == "logicalType" else None
 
 
