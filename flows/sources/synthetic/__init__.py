@@ -27,8 +27,3 @@ def generate(product: str, path: Path, rows: int, seed: int, progress: Progress 
     if product not in RECIPES:
         raise UnusableInput(f"there is no made-up data of that product: choose from {', '.join(sorted(RECIPES))}")
     write(RECIPES[product], path, rows, seed, progress)
-
-
-def generate_inkomstenverhoudingen(path: Path, rows: int, seed: int) -> None:
-    """`generate` for the product that demonstrations and benchmarks use most."""
-    generate("inkomstenverhoudingen", path, rows, seed)
