@@ -17,6 +17,7 @@ from core.errors import KeyUnusable
 from core.settings import Settings
 from flows.sources.registry import Sources
 from keys.private.custody import Custody, Role
+from keys.scratch import SealedScratch
 from ledger.checkpoints import write_checkpoint
 from ledger.store import Ledger
 from schemas.agreement import Agreement
@@ -51,6 +52,10 @@ class Services:
         if agreement.destination == DROPZONE:
             return DirectoryTransport(self.recipient_folder(agreement.recipient))
         return self.destinations.open(agreement.destination, self.settings.delivery.connect_seconds)
+
+    def open_scratch(self) -> SealedScratch:
+        """Room on the staging disk for what a validation cannot keep in memory; sealed, and gone when it is closed."""
+        return SealedScratch(self.settings.staging_dir)
 
     def checkpoint(self) -> None:
         """Sign the ledger's head into the second place."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,7 @@ from core.errors import DataError, UnusableInput
 from core.period import Period
 from flows.sources.files import ExtractionPlan, FileSource
 from flows.sources.plan import PlannedColumn, planned_columns
+from keys.scratch import SealedScratch
 from schemas.agreement import summed_columns
 from schemas.compiler import compile_table
 from schemas.contract import Contract, load_contract
@@ -124,7 +126,10 @@ class _Check:
 
     def judge(self) -> Verdict:
         """Judge the columns first, on no rows, so that a missing or extra one counts even in an empty file."""
-        validator = Validator(self.compiled, self.period, sums=summed_columns(self.document))
+        with SealedScratch(Path(tempfile.gettempdir())) as scratch:
+            return self._judge(Validator(self.compiled, self.period, scratch, summed_columns(self.document)))
+
+    def _judge(self, validator: Validator) -> Verdict:
         self.stored = stored = self.source.schema()
         planned = planned_columns(self.compiled, delivered=set(stored))
         self.planned = tuple(column for column in planned if column.source_name in stored)

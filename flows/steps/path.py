@@ -95,12 +95,13 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
     services.ledger.advance(claim, State.EXTRACTING, Action.DELIVERY_EXTRACTING, {"source": agreement.source})
     compiled = compile_table(agreement.contract.table)
     extraction = plan(agreement, compiled, order.period)
-    validator = Validator(compiled, order.period, sums=agreement.sums)
-    frames = extract(services.sources.get(agreement.source), extraction, validator.unreadable)  # 2
-    tell = partial(record_report, services, agreement, order, claim)
-    checked = Checked(frames, validator, agreement, tell)  # 3
-    empty, digest = pl.DataFrame(schema=dict(compiled.dtypes)), plan_digest(agreement, extraction)
-    return seal(services, agreement, order, claim, checked, empty, digest, progress)  # 4
+    with services.open_scratch() as scratch:
+        validator = Validator(compiled, order.period, scratch, agreement.sums)
+        frames = extract(services.sources.get(agreement.source), extraction, validator.unreadable)  # 2
+        tell = partial(record_report, services, agreement, order, claim)
+        checked = Checked(frames, validator, agreement, tell)  # 3
+        empty, digest = pl.DataFrame(schema=dict(compiled.dtypes)), plan_digest(agreement, extraction)
+        return seal(services, agreement, order, claim, checked, empty, digest, progress)  # 4
 
 
 def _claim(services: Services, order: Order) -> Claim:
