@@ -10,7 +10,7 @@ import functools
 import importlib.resources
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,13 @@ def violations(document: Mapping[str, Any]) -> list[Violation]:
     broken = [tuple(error.absolute_path) for error in errors if error.validator not in _NO_OTHER_KEYS]
     for error in errors:
         path = tuple(error.absolute_path)
-        # a part that breaks a rule is not "evaluated", so that its owner seems to hold an unknown key
-        if error.validator != "unevaluatedProperties" or not any(other[: len(path)] == path for other in broken):
-            found[Violation(path, _rule(error), _sentence(error))] = None
+        sentence: str | None = _sentence(error)
+        if error.validator == "unevaluatedProperties" and any(other[: len(path)] == path for other in broken):
+            # a part that breaks a rule is not "evaluated", so that its owner seems to hold an unknown key
+            strange = [name for name in _quoted_keys(error.message, _any(error.instance)) if name not in _known_keys()]
+            sentence = _unknown(strange) if strange else None
+        if sentence is not None:
+            found[Violation(path, _rule(error), sentence)] = None
     return list(found)
 
 
@@ -93,7 +97,7 @@ def _sentence(error: ValidationError) -> str:
         missing = ", ".join(str(name) for name in listed if name not in found)
         return f"lacks {'logicalType' if _is_untyped(error) and 'name' in found else missing}"
     if rule in _NO_OTHER_KEYS:
-        return f"has a key that ODCS does not know{_unknown_keys(error.message, found)}"
+        return _unknown(_quoted_keys(error.message, found))
     if rule in ("enum", "const", "type"):
         return f"must be {'of type ' if rule == 'type' else ''}{' or '.join(map(str, listed))}"
     if rule in _ALTERNATIVES:
@@ -106,8 +110,25 @@ def _any(value: Any) -> Any:
     return value
 
 
-def _unknown_keys(message: str, found: Any) -> str:
+def _unknown(names: Sequence[str]) -> str:
+    told = ", ".join(names)
+    return f"has a key that ODCS does not know{f': {told}' if told else ''}"
+
+
+def _quoted_keys(message: str, found: Any) -> list[str]:
     """The keys that jsonschema quotes in its message, as far as they look like keys."""
     quoted = re.findall(r"'([^']*)'", message)
-    names = [name for name in quoted if _PLAIN_KEY.fullmatch(name) and name in found]
-    return f": {', '.join(names)}" if names else ""
+    return [name for name in quoted if _PLAIN_KEY.fullmatch(name) and name in found]
+
+
+@functools.cache
+def _known_keys() -> frozenset[str]:
+    """Every key that the standard has anywhere."""
+
+    def below(schema: Any) -> Iterator[str]:
+        if isinstance(schema, dict):
+            yield from (key for key in _any(schema.get("properties") or {}) if isinstance(key, str))
+        for child in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+            yield from below(child)
+
+    return frozenset(below(_schema().schema))
