@@ -79,8 +79,8 @@ class TotalRule:
 
 def column_rules(column: Column, dtype: pl.DataType, row: Row) -> Iterator[Rule]:
     """The rules of one column that judge rows; `UnusableInput` for one that is unknown, misfits or stands twice."""
-    names = [_name(value) for value in column.rules]
-    if any(names.count(name) > 1 for name in names if isinstance(name, str) and name not in _OF_COLUMNS):
+    same = [value if _name(value) in _OF_COLUMNS else _name(value) for value in column.rules]
+    if any(same.count(each) > 1 for each in same):
         raise UnusableInput(f"column {column.name} has a gla.rule twice")
     for value in column.rules:
         if _name(value) in _OF_COLUMNS and column.name not in row.columns:

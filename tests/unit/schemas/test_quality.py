@@ -1,5 +1,7 @@
 """ODCS library quality rules: metrics, operators, units, severities; the rest is refused."""
 
+from decimal import Decimal
+
 import polars as pl
 import pytest
 
@@ -131,3 +133,53 @@ def test_table_rule_that_is_not_understood_is_refused(rule):
 def test_pattern_rule_on_a_number_is_refused():
     with pytest.raises(UnusableInput, match="fits strings only"):
         verdict([], {"metric": "invalidValues", "mustBe": 0, "arguments": {"pattern": "x"}}, logical_type="integer")
+
+
+@pytest.mark.parametrize(
+    ("logical_type", "valid", "values", "dtype", "invalid"),
+    [
+        ("integer", [1, 300, 2], [1, 2, 5, None], pl.Int8, 1),
+        ("integer", [-1, 1], [1, 2, 2**63], pl.UInt64, 2),
+        ("number", [0.1, 2], [0.1, 2, 5], pl.Float32, 1),
+        ("number", [0.1, 2], [1, 2, 5], pl.Int16, 2),
+        ("number", [0.125, 2], [Decimal("0.12"), Decimal(2), Decimal("2.1")], pl.Decimal(10, 2), 2),
+        ("timestamp", ["2026-01-01T00:00:00"], [1767225600000, 1767225600001], pl.Datetime("ms"), 1),
+        ("timestamp", ["2026-01-01T00:00:00"], [1767225600 * 10**9, 1767225600 * 10**9 + 1], pl.Datetime("ns"), 1),
+        ("timestamp", ["2026-01-01T00:00:00.0005"], [1767225600000, 1767225600001], pl.Datetime("ms"), 2),
+    ],
+)
+def test_values_are_compared_exactly_in_every_stored_type(logical_type, valid, values, dtype, invalid):
+    rules = (
+        {"metric": "invalidValues", "arguments": {"validValues": valid}, "mustBe": 0},
+        {"metric": "missingValues", "arguments": {"missingValues": valid}, "mustBe": 0},
+    )
+    judge = Validator(compile_table(Table("t", (Column("a", "a", logical_type, quality=rules),))))
+    judge.check(pl.DataFrame({"a": pl.Series(values).cast(dtype)}))
+    found = {each.rule: each.count for each in judge.finish().failures}
+    assert found == {
+        rule: count
+        for rule, count in {"invalidValues": invalid, "missingValues": len(values) - invalid}.items()
+        if count
+    }
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ({"type": "text", "metric": "nullValues", "mustBe": 0}, "of type text with a metric"),
+        ({"type": "text", "description": "no nulls", "mustBe": 0}, "of type text with a metric"),
+        ({"metric": "nullValues", "mustBeBetween": [5, 1]}, "smallest is not first"),
+        ({"metric": "nullValues", "mustNotBeBetween": [5, 1]}, "smallest is not first"),
+        (
+            {"metric": "nullValues", "mustBe": 0, "customProperties": [{"property": "x", "value": 1}]},
+            "customProperties",
+        ),
+        ({"metric": "nullValues", "mustBe": 0, "severity": "blocker"}, "unknown severity or unit"),
+        ({"metric": "nullValues", "mustBe": 0, "unit": "permille"}, "unknown severity or unit"),
+    ],
+)
+def test_rule_that_would_be_passed_over_is_refused(rule, reason):
+    with pytest.raises(UnusableInput, match=reason):
+        compile_table(Table("t", (Column("a", "a", "string", quality=(rule,)),)))
+    with pytest.raises(UnusableInput, match=reason):
+        compile_table(Table("t", (Column("a", "a", "string"),), quality=(rule,)))
