@@ -121,7 +121,6 @@ class _Check:
     def __init__(self, document: Contract, source: FileSource, period: Period | None) -> None:
         self.document, self.source, self.period = document, source, period
         self.compiled = compile_table(document.table)
-        self.stored: dict[str, pl.DataType] = {}
         self.planned: tuple[PlannedColumn, ...] = ()
 
     def judge(self) -> Verdict:
@@ -130,7 +129,7 @@ class _Check:
             return self._judge(Validator(self.compiled, self.period, scratch, summed_columns(self.document)))
 
     def _judge(self, validator: Validator) -> Verdict:
-        self.stored = stored = self.source.schema()
+        stored = self.source.schema()
         planned = planned_columns(self.compiled, delivered=set(stored))
         self.planned = tuple(column for column in planned if column.source_name in stored)
         types = {each.source_name: each.dtype for each in self.planned} if self.source.kind == "csv" else {}
