@@ -24,7 +24,7 @@ class LazyGroup(click.Group):
 
     modules: ClassVar[dict[str, tuple[str, str]]] = {
         "agreement": ("agreement", "Draft, offer, accept, activate and check agreements."),
-        "contract": ("contract", "Check data against a contract."),
+        "contract": ("contract", "Check data against a contract; lint, export and compare contracts."),
         "data": ("data", "Make synthetic data for the example products."),
         "deliver": ("deliver", "Deliver one period of an agreement."),
         "demo": ("demo", "Run the whole main job on synthetic data."),
