@@ -16,6 +16,7 @@ import warnings
 
 import duckdb
 from datacontract.data_contract import DataContract
+from jsonschema import Draft201909Validator
 
 KEPT = {"type", "model", "field", "name", "result", "reason", "diagnostics"}
 
@@ -25,10 +26,22 @@ def refuse_network(event: str, _: object) -> None:
         raise PermissionError("the judge may not use the network")
 
 
+def check_each_schema_once() -> None:
+    """It checks the JSON Schema of ODCS, which does not change, anew for every contract: four fifths of its time."""
+    check, checked = Draft201909Validator.check_schema, []
+
+    def check_once(schema, *arguments, **options) -> None:
+        if schema not in checked:
+            check(schema, *arguments, **options)
+            checked.append(schema)
+
+    Draft201909Validator.check_schema = check_once
+
+
 def answer(question: dict[str, str]) -> list[dict[str, object]]:
     if question["ask"] == "lint":
         return checks(DataContract(data_contract_str=question["contract"], all_errors=True).lint())
-    with duckdb.connect(config={"autoinstall_known_extensions": "false"}) as connection:
+    with duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": 1}) as connection:
         return checks(DataContract(data_contract_str=question["contract"], duckdb_connection=connection).test())
 
 
@@ -41,4 +54,5 @@ if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
     questions = json.load(sys.stdin)
     sys.addaudithook(refuse_network)
+    check_each_schema_once()
     json.dump([answer(each) for each in questions], sys.stdout, default=str)
