@@ -117,8 +117,8 @@ def _is_total(value: Any) -> bool:
 
 
 def _rule(column: Column, dtype: pl.DataType, row: Row, value: Any) -> Rule:
-    if isinstance(value, str) and value in _OF_TEXT and column.logical_type == "string":
-        return Rule(value, _OF_TEXT[value])
+    if isinstance(value, str) and value in TEXT_RULES and column.logical_type == "string":
+        return Rule(value, TEXT_RULES[value])
     if _name(value) == _WITHIN_PERIOD:
         return Rule(_WITHIN_PERIOD, _within_period(column, dtype, row.period, value))
     if isinstance(value, Mapping) and value.get("rule") == "not-before":
@@ -204,7 +204,7 @@ def _is_partial_date(text: pl.Expr) -> pl.Expr:
     return (text == _ALL_UNKNOWN) | (text.str.contains(_PARTIAL_DATE) & known_year & exists)
 
 
-_OF_TEXT: dict[str, Condition] = {
+TEXT_RULES: dict[str, Condition] = {
     "bsn": is_bsn,
     "rsin": is_bsn,
     "loonheffingennummer": _is_loonheffingennummer,
