@@ -94,3 +94,15 @@ def test_json_that_two_readers_could_read_differently_is_refused(data: bytes) ->
 def test_no_bytes_break_the_parser(data: bytes) -> None:
     with contextlib.suppress(UnusableInput):
         parse_json(data, "it")
+
+
+@pytest.mark.parametrize("number", [2.0**53, -(2.0**53), 9.99e20])
+def test_a_fraction_that_would_be_written_as_an_integer_too_big_to_read_is_refused(number: float) -> None:
+    with pytest.raises(UnusableInput, match="big integer"):
+        canonical_json({"minimum": [number]})
+
+
+@pytest.mark.parametrize("number", [0.5, 2.0**53 - 1, 1e21, -1e300])
+def test_other_fractions_are_read_back_as_the_same_document(number: float) -> None:
+    encoded = canonical_json({"minimum": number})
+    assert canonical_json(parse_json(encoded, "the document")) == encoded
