@@ -95,8 +95,9 @@ def _places(place: _Place) -> Iterator[_Place]:
     if isinstance(place.dtype, pl.List) and place.column.items is not None:
         yield from _places(_items(place, place.column.items, place.dtype))
     if isinstance(place.dtype, pl.Struct):
-        for field in place.dtype.fields:
-            yield from _places(_property(place, field.name, instance(field.dtype)))
+        stored = {field.name: instance(field.dtype) for field in place.dtype.fields}
+        for name in place.column.properties:
+            yield from _places(_property(place, name, stored[name]))
 
 
 def _items(array: _Place, items: Column, dtype: pl.List) -> _Place:
