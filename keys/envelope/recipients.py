@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from cryptography.hazmat.primitives import hashes, hpke
@@ -23,6 +24,7 @@ from cryptography.utils import Buffer
 from core.errors import KeyUnusable
 from keys.envelope import bech32
 from keys.envelope.format import Stanza, b64encode, derive
+from schemas.envelopes import AGE, EnvelopeForm
 
 X25519_KIND = "X25519"
 X25519_LABEL = b"age-encryption.org/v1/X25519"
@@ -42,8 +44,15 @@ class Recipient(ABC):
     """A public key. `str()` is its canonical text; equal keys are equal recipients."""
 
     raw: bytes
+    form: ClassVar[EnvelopeForm] = AGE
     prefix: ClassVar[str]
+    kind: ClassVar[str]
     is_hybrid: ClassVar[bool]
+    not_before: ClassVar[None] = None  # an age key says nothing of when it may be used
+    not_after: ClassVar[None] = None
+
+    def check(self, now: datetime) -> None:  # noqa: B027 - as the other kinds have it
+        """Nothing that time changes; other kinds of key expire."""
 
     @abstractmethod
     def wrap(self, file_key: Buffer) -> Stanza:
@@ -68,6 +77,7 @@ class X25519Recipient(Recipient):
     """`age1...`: 32 bytes, safe today, not against a quantum computer."""
 
     prefix: ClassVar[str] = "age"
+    kind: ClassVar[str] = "age-x25519"
     is_hybrid: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -92,6 +102,7 @@ class HybridRecipient(Recipient):
     """`age1pq1...`: 1,216 bytes, ML-KEM-768 and X25519 together."""
 
     prefix: ClassVar[str] = "age1pq"
+    kind: ClassVar[str] = "age-hybrid"
     is_hybrid: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
