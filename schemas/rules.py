@@ -36,7 +36,7 @@ import polars as pl
 
 from core.errors import UnusableInput
 from core.period import Period
-from schemas.bsn import is_bsn
+from schemas.bsn import NOBODY, halves_pass_eleven_test, is_bsn
 from schemas.exact import Condition, compare
 from schemas.table import Column
 
@@ -190,7 +190,10 @@ def _beginning(column: Column, day: date) -> date | datetime:
 
 
 def _is_loonheffingennummer(text: pl.Expr) -> pl.Expr:
-    return text.str.contains(r"^[0-9]{9}L[0-9]{2}$") & is_bsn(text.str.slice(0, 9))
+    """The number's halves are cut out once each; cut out as a whole it would be for every look at it."""
+    high, low = (text.str.slice(*cut).cast(pl.UInt32, strict=False) for cut in ((0, 5), (5, 4)))
+    form = text.str.contains(r"^[0-9]{9}L[0-9]{2}$") & ~text.str.starts_with(NOBODY)
+    return form & halves_pass_eleven_test(high, low)
 
 
 def _is_kvk(text: pl.Expr) -> pl.Expr:

@@ -140,7 +140,10 @@ class FileSource:
 
 
 def _of_equal_size(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Cut a stream of frames of any size into frames of `BATCH_ROWS`, the last one smaller; never an empty one."""
+    """Cut a stream of frames of any size into frames of `BATCH_ROWS`, the last one smaller; never an empty one.
+
+    Nothing is copied: a frame is in several pieces, of any sizes.
+    """
     waiting: list[pl.DataFrame] = []
     rows = 0
     for frame in frames:
@@ -148,8 +151,8 @@ def _of_equal_size(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         rows += frame.height
         while rows >= BATCH_ROWS:
             whole = pl.concat(waiting)
-            yield whole.head(BATCH_ROWS).rechunk()
+            yield whole.head(BATCH_ROWS)
             waiting = [whole.slice(BATCH_ROWS)]
             rows -= BATCH_ROWS
     if rows:
-        yield pl.concat(waiting).rechunk()
+        yield pl.concat(waiting)

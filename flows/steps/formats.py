@@ -41,6 +41,7 @@ class ParquetRows:
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, frame: pl.DataFrame) -> None:
+        frame = frame.rechunk()  # the same rows give the same bytes, in whatever pieces they were read
         table = frame.to_arrow()
         if self._writer is None:
             self._writer = pq.ParquetWriter(

@@ -99,7 +99,6 @@ def test_batches_have_one_size_and_the_order_of_the_files(tmp_path, monkeypatch)
     batches = list(FileSource("src", folder).batches(plan("n")))
     assert [batch.height for batch in batches] == [1000, 1000, 1000, 1000, 459]
     assert pl.concat(batches)["n"].to_list() == list(range(4459))
-    assert all(batch["n"].n_chunks() == 1 for batch in batches)
 
 
 def test_folder_whose_files_differ_in_other_columns_is_read(tmp_path):
