@@ -19,6 +19,7 @@ they cross our border and never chained to ours (they may carry rows). Each clas
     │   ├── DeliveryEmpty                          23  operator   no
     │   └── SourceUnavailable                      24  operator   yes
     ├── KeyUnusable                                30  recipient  no     no valid key to seal to, or not ours to use
+    │   └── KeyNotProven                           38  recipient  no     nobody has shown yet that they hold the key
     ├── EnvelopeError (see keys.envelope)          31  recipient  no
     ├── ManifestInvalid                            32  recipient  no
     ├── DestinationError
@@ -122,6 +123,10 @@ class SourceUnavailable(DataError):
 class KeyUnusable(GlaError):
     exit_code = 30
     acts: ClassVar[Actor] = "recipient"
+
+
+class KeyNotProven(KeyUnusable):
+    exit_code = 38
 
 
 class EnvelopeError(GlaError):

@@ -36,6 +36,15 @@ class DeliverySettings(BaseModel):
     connect_seconds: float = Field(default=10.0, gt=0)
 
 
+class RegistrySettings(BaseModel):
+    """How recipients' keys are proven and replaced."""
+
+    model_config = ConfigDict(frozen=True)
+
+    challenge_days: int = Field(default=14, gt=0)  # then a challenge proves nothing any more
+    overlap_days: int = Field(default=30, ge=0)  # both keys are sealed to for so long after a rotation
+
+
 class Settings(BaseSettings):
     """Built once by the program that starts; handed to everything below."""
 
@@ -47,6 +56,7 @@ class Settings(BaseSettings):
     prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     dropzone: DropzoneSettings = DropzoneSettings()
     delivery: DeliverySettings = DeliverySettings()
+    registry: RegistrySettings = RegistrySettings()
 
     @property
     def resolved_database_url(self) -> str:
@@ -69,6 +79,11 @@ class Settings(BaseSettings):
     def staging_dir(self) -> Path:
         """Sealed parts that are not yet published, and stay for a redelivery."""
         return self.home / "staging"
+
+    @property
+    def challenges_dir(self) -> Path:
+        """Files that recipients open, or sign, to prove that they hold their keys."""
+        return self.home / "challenges"
 
     @property
     def dropzone_dir(self) -> Path:

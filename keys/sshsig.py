@@ -45,6 +45,7 @@ class Namespace(StrEnum):
     MANIFEST = "gla-manifest"
     RECEIPT = "gla-receipt"
     POSSESSION = "gla-possession"
+    ROTATION = "gla-rotation"
     LEDGER = "gla-ledger"
 
 

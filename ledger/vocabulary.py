@@ -40,6 +40,11 @@ class Action(StrEnum):
     SOURCE_ADDED = "source.added"
     DESTINATION_ADDED = "destination.added"
     KEY_CREATED = "key.created"
+    KEY_CHALLENGED = "key.challenged"  # a file went out that only the key's holder can open, or a text to be signed
+    KEY_PROVEN = "key.proven"  # or, as a refusal, what was returned proves nothing
+    KEY_ROTATED = "key.rotated"  # the recipient signed a new key in
+    KEY_REVOKED = "key.revoked"
+    KEY_EXPIRING = "key.expiring"  # once each at 60, 30 and 7 days before its last day
     ACCOUNTS_WRITTEN = "accounts.written"
 
 
