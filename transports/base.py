@@ -51,8 +51,8 @@ class Transport(Protocol):
     def put(self, source: Path, name: str) -> Receipt:
         """Write a new file; the folder must exist and the file must not. The receipt describes what was sent."""
 
-    def read(self, name: str, offset: int = 0) -> Iterator[bytes]:
-        """The bytes of a file from `offset` on, in blocks."""
+    def read(self, name: str, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
+        """The bytes of a file from `offset` on, in blocks: `size` of them, or fewer if the file ends before."""
 
     def rename(self, old: str, new: str) -> None:
         """Give a file or a whole folder another name, at once; the new name must not exist."""

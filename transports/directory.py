@@ -72,10 +72,11 @@ class DirectoryTransport:
             os.fsync(writer.fileno())
         return Receipt(name, size, digest.hexdigest())
 
-    def read(self, name: str, offset: int = 0) -> Iterator[bytes]:
+    def read(self, name: str, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
         descriptor = self._open(name)
+        end = None if size is None else offset + size
         try:
-            while block := self._read_at(descriptor, offset):
+            while block := self._read_at(descriptor, offset, end):
                 yield block
                 offset += len(block)
         finally:
@@ -138,8 +139,9 @@ class DirectoryTransport:
         return os.open(self._path(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     @_border
-    def _read_at(self, descriptor: int, offset: int) -> bytes:
-        return os.pread(descriptor, BLOCK_BYTES, offset)
+    def _read_at(self, descriptor: int, offset: int, end: int | None) -> bytes:
+        length = BLOCK_BYTES if end is None else min(BLOCK_BYTES, end - offset)
+        return os.pread(descriptor, length, offset)
 
 
 def _created(path: Path) -> int:

@@ -97,8 +97,8 @@ class SftpTransport:
             self._client.finish_writes(file, waiting)
         return Receipt(name, size, digest.hexdigest())
 
-    def read(self, name: str, offset: int = 0) -> Iterator[bytes]:
-        file, blocks = self._open_blocks(name, offset)
+    def read(self, name: str, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
+        file, blocks = self._open_blocks(name, offset, size)
         try:
             while block := self._next_block(blocks):
                 yield block
@@ -211,9 +211,10 @@ class SftpTransport:
     # Files and folders
 
     @_border
-    def _open_blocks(self, name: str, offset: int) -> tuple[paramiko.SFTPFile, Iterator[bytes]]:
+    def _open_blocks(self, name: str, offset: int, size: int | None) -> tuple[paramiko.SFTPFile, Iterator[bytes]]:
         file = self._client.open(self._path(name), "r")
-        return file, self._client.read_blocks(file, offset, file.stat().st_size or 0)
+        end = file.stat().st_size or 0
+        return file, self._client.read_blocks(file, offset, end if size is None else min(end, offset + size))
 
     @_border
     def _next_block(self, blocks: Iterator[bytes]) -> bytes:

@@ -72,6 +72,15 @@ def test_reading_from_an_offset_gives_the_rest_of_the_file(transport: Transport,
     assert b"".join(transport.read("file.age", offset)) == source.read_bytes()[offset:]
 
 
+@pytest.mark.parametrize("size", [0, 1, 261_120, 1_044_481, 2 * 1024 * 1024])
+@pytest.mark.parametrize("offset", [0, 7, 3 * 1024 * 1024, 9_000_000])
+def test_a_ranged_read_gives_that_range_and_nothing_beyond_it(
+    transport: Transport, source: Path, offset: int, size: int
+) -> None:
+    transport.put(source, "file.age")
+    assert b"".join(transport.read("file.age", offset, size)) == source.read_bytes()[offset : offset + size]
+
+
 def test_reading_that_stops_early_leaves_the_transport_usable(transport: Transport, source: Path) -> None:
     transport.put(source, "file.age")
     blocks = transport.read("file.age")

@@ -103,8 +103,8 @@ def test_connection_cut_while_reading_back_shows_nothing(
     proxy: CuttableProxy, destination: SftpDestination, files: dict[str, Path], far: Path
 ) -> None:
     class CutsWhenReading(SftpTransport):
-        def read(self, name: str, offset: int = 0):  # type: ignore[no-untyped-def]
-            for block in super().read(name, offset):
+        def read(self, name: str, offset: int = 0, size: int | None = None):  # type: ignore[no-untyped-def]
+            for block in super().read(name, offset, size):
                 proxy.cut()
                 yield block
 
