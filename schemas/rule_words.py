@@ -48,8 +48,8 @@ _OPERATORS = {
     "mustBeGreaterOrEqualTo": "ten minste",
     "mustBeLessThan": "minder dan",
     "mustBeLessOrEqualTo": "ten hoogste",
-    "mustBeBetween": "tussen",
-    "mustNotBeBetween": "niet tussen",
+    "mustBeBetween": "strikt tussen",
+    "mustNotBeBetween": "niet strikt tussen",
 }
 _THRESHOLD = re.compile(r"(\w+) ([-+.e0-9]+)(?: and ([-+.e0-9]+))?( percent)?")
 

@@ -217,7 +217,7 @@ def test_the_page_is_dutch_and_made_for_screen_readers_and_paper():
     assert "@media print" in parsed.text
     for words in (
         "✗ Voldoet niet: 3 afspraken zijn niet nagekomen", "maart 2026", "1.200.000", "06-04-2026 00:30", "41.234",
-        "✗ niet nagekomen", "! niet nagekomen", "✓ nagekomen", "minder dan 5 procent", "tussen 1 en 10",
+        "✗ niet nagekomen", "! niet nagekomen", "✓ nagekomen", "minder dan 5 procent", "strikt tussen 1 en 10",
         "niet getoond: minder dan 10 waarden zijn niet nul", "alle kolommen", "een geldig burgerservicenummer",
     ):  # fmt: skip
         assert words in parsed.text
@@ -265,7 +265,7 @@ def _luminance(colour: str) -> float:
         (None, "geen uitzonderingen"),
         ("mustBe 0", "precies 0"),
         ("mustBeLessThan 0.5 percent", "minder dan 0,5 procent"),
-        ("mustBeBetween 1 and 10", "tussen 1 en 10"),
+        ("mustBeBetween 1 and 10", "strikt tussen 1 en 10"),
         ("something else", "something else"),
     ],
 )
