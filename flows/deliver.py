@@ -15,6 +15,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from core.clock import dutch_date
 from core.errors import DeliveryEmpty, RowsInvalid
 from core.period import Period
 from core.settings import Settings
@@ -56,6 +57,8 @@ def deliver(
         if refused:
             _show_report(services, refused.id)
         raise
+    if early := order.early(dutch_date(services.clock())):
+        get_run_logger().warning("%s", early)
     result = "was delivered before, nothing to do" if outcome.done_before else "delivered"
     get_run_logger().info(
         "%s edition %d: %s rows, %s bytes %s",

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from core.clock import dutch_date
 from core.period import Period
 from core.settings import Settings
 from flows.steps import path
@@ -38,10 +39,13 @@ def deliver(settings: Settings, agreement: str, period: str, mode: str, reason: 
         def show(rows: int, size: int) -> None:
             bar.update(task, description=f"{order.name}: {rows:,} rows, {size / 1e6:,.1f} MB sealed")
 
-        outcome = path.run(open_services(settings), order, progress=show)
+        services = open_services(settings)
+        outcome = path.run(services, order, progress=show)
     name = f"{outcome.agreement_id} {outcome.period} edition {outcome.edition}"
     if outcome.done_before:
         click.echo(f"{name}: was delivered before, nothing to do (--mode redeliver or correct runs it again)")
     else:
         seconds = time.monotonic() - started
         click.echo(f"{name}: {outcome.rows:,} rows, {outcome.size:,} bytes delivered in {seconds:.1f} s")
+        if early := order.early(dutch_date(services.clock())):
+            click.echo(f"Note: {early}", err=True)

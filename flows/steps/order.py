@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from core.errors import UnusableInput
@@ -36,6 +37,14 @@ class Order:
     @property
     def name(self) -> str:
         return f"{self.agreement_id}/{self.period}"
+
+    def early(self, today: date) -> str | None:
+        """What whoever asks should know when the period is not over yet, since the source may still grow."""
+        if today > self.period.last_day:
+            return None
+        return (
+            f"{self.name}: the period is not over; what the source gets until {self.period.last_day} needs mode correct"
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import Any, Protocol, cast
 import polars as pl
 
 from agreements import store
+from core.clock import dutch_date
 from core.database import reading
 from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
 from flows.steps.agree import agree
@@ -92,7 +93,10 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
 
 
 def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim, progress: Progress) -> Sealed:
-    services.ledger.advance(claim, State.EXTRACTING, Action.DELIVERY_EXTRACTING, {"source": agreement.source})
+    begun = {"source": agreement.source}
+    if early := order.early(dutch_date(services.clock())):
+        begun["early"] = early
+    services.ledger.advance(claim, State.EXTRACTING, Action.DELIVERY_EXTRACTING, begun)
     compiled = compile_table(agreement.contract.table)
     extraction = plan(agreement, compiled, order.period)
     with services.open_scratch() as scratch:

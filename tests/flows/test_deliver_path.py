@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from apps.cli import receiving
 from core.errors import DeliveryStateError, UnusableInput
+from core.period import Period
 from flows.steps import path
 from flows.steps.order import Mode
 
@@ -96,6 +97,21 @@ def test_correct_of_a_delivery_that_never_happened_is_refused(world):
 def test_a_rerun_without_a_reason_is_refused(world, mode):
     with pytest.raises(UnusableInput, match="reason"):
         world.order(mode)
+
+
+def test_a_delivery_of_a_period_that_is_not_over_says_so_in_the_ledger(world):
+    world.conclude(world.document(empty="deliver"))
+    april = Period.parse("2026-04")  # it is the fifth of April
+    path.run(world.services, world.order(period=april))
+    begun = [event for event in world.events() if event["action"] == "delivery.extracting"]
+    assert "until 2026-04-30" in json.loads(begun[-1]["detail"])["early"]
+
+
+def test_a_delivery_of_a_period_that_is_over_is_not_called_early(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    begun = [event for event in world.events() if event["action"] == "delivery.extracting"]
+    assert "early" not in json.loads(begun[-1]["detail"])
 
 
 def test_the_manifest_says_nothing_about_the_people_in_the_delivery(world):
