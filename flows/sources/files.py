@@ -132,9 +132,13 @@ class FileSource:
             return read()
         except FileNotFoundError:
             missing = True
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError):
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError, UnicodeError):
             missing = False
-        form = "UTF-8 text with commas and as many fields on every line" if self.kind == "csv" else "Parquet"
+        form = (
+            "UTF-8 text with commas, quotes in pairs and as many fields on every line"
+            if self.kind == "csv"
+            else "Parquet"
+        )
         reason = "does not exist" if missing else f"cannot be read: it is damaged, in use, or not {form}"
         raise SourceUnavailable(f"source {self.id} {reason}")
 

@@ -8,12 +8,15 @@ An unquoted empty field is null, a quoted one is the empty text (RFC 4180 leaves
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
 from pyarrow import csv
 
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
+from flows.sources.strict_csv import StrictCsv
 
 BLOCK_BYTES = 16 * 1024 * 1024  # of CSV text parsed at once; bounds memory, and no row may be longer
 _ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?$"
@@ -21,7 +24,7 @@ _ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{
 
 def csv_columns(path: str) -> list[str]:
     """The names in the header line, in order; a name may occur twice."""
-    with csv.open_csv(path, read_options=csv.ReadOptions(block_size=BLOCK_BYTES), parse_options=_parse()) as reader:
+    with Path(path).open("rb") as file, _reader(file, csv.ConvertOptions()) as reader:
         return list(reader.schema.names)
 
 
@@ -39,8 +42,7 @@ def csv_batches(path: str, plan: ExtractionPlan, unreadable: Unreadable) -> Iter
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    options = csv.ReadOptions(block_size=BLOCK_BYTES)
-    with csv.open_csv(path, read_options=options, parse_options=_parse(), convert_options=convert) as reader:
+    with Path(path).open("rb") as file, _reader(file, convert) as reader:
         for batch in reader:
             frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
             frame = _read_columns(frame, [typed[name] for name in rows.columns if name in typed], unreadable)
@@ -48,8 +50,13 @@ def csv_batches(path: str, plan: ExtractionPlan, unreadable: Unreadable) -> Iter
             yield frame.select(pl.col(column.source_name).alias(column.name) for column in plan.columns)
 
 
-def _parse() -> csv.ParseOptions:
-    return csv.ParseOptions(newlines_in_values=True)
+def _reader(file: BinaryIO, convert: csv.ConvertOptions) -> csv.CSVStreamingReader:
+    return csv.open_csv(
+        pa.PythonFile(StrictCsv(file), mode="r"),
+        read_options=csv.ReadOptions(block_size=BLOCK_BYTES),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=convert,
+    )
 
 
 def _read_columns(frame: pl.DataFrame, columns: list[PlannedColumn], unreadable: Unreadable) -> pl.DataFrame:
