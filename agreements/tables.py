@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, LargeBinary, String, Table, Text
+from sqlalchemy import Column, ForeignKey, LargeBinary, String, Table, Text, UniqueConstraint
 
 from core.database import metadata
 
@@ -18,11 +18,40 @@ recipient_keys = Table(
     "recipient_keys",
     metadata,
     Column("fingerprint", Text, primary_key=True),  # one key belongs to one organisation
-    Column("recipient", Text, ForeignKey("recipients.name"), nullable=False),
-    Column("purpose", Text, nullable=False),  # seal (age) or sign (SSH)
+    Column("recipient", Text, ForeignKey("recipients.name"), nullable=False, index=True),
+    Column("purpose", Text, nullable=False),  # seal or sign
+    Column("kind", Text, nullable=False),  # age-x25519, age-hybrid, openpgp, x509, ssh
     Column("public_key", Text, nullable=False),
     Column("added_at", Text, nullable=False),
+    Column("valid_from", Text, nullable=False),
+    Column("valid_until", Text),  # the first moment at which it is no longer valid; none: until it is revoked
+    Column("proven_at", Text),
+    Column("proven_by", Text),  # challenge, signature or assent
     Column("revoked_at", Text),
+)
+
+key_challenges = Table(
+    "key_challenges",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("fingerprint", Text, ForeignKey("recipient_keys.fingerprint"), nullable=False, index=True),
+    Column("digest", String(64)),  # of the secret that only the key's holder can read; none where a text is signed
+    Column("expires_at", Text, nullable=False),
+    Column("used_at", Text),
+)
+
+key_rotations = Table(
+    "key_rotations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("recipient", Text, ForeignKey("recipients.name"), nullable=False, index=True),
+    Column("old_fingerprint", Text, nullable=False),
+    Column("new_fingerprint", Text, nullable=False),
+    Column("signer", Text, nullable=False),
+    Column("statement", LargeBinary, nullable=False),  # as it was signed; verified again whenever it counts
+    Column("signature", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),
+    UniqueConstraint("old_fingerprint", "new_fingerprint", "signer"),
 )
 
 agreements = Table(
