@@ -14,6 +14,7 @@ from rich.text import Text
 
 from agreements import store
 from agreements.rules import AgreementState
+from apps.cli.contract_file import read_contract_file
 from core.clock import dutch_date
 from core.database import reading
 from core.errors import UnusableInput
@@ -69,7 +70,7 @@ def new(
 @click.pass_obj
 def offer(settings: Settings, contract: Path) -> None:
     """Seal the agreement in CONTRACT with our key and offer it."""
-    offered, path = lifecycle.offer(open_services(settings), contract.read_bytes(), getpass.getuser())
+    offered, path = lifecycle.offer(open_services(settings), read_contract_file(contract), getpass.getuser())
     click.echo(f"agreement {offered.id}: offered, SHA-256 {offered.digest}")
     if b"TODO" in offered.canonical:
         click.echo("Note: it still says TODO; edit and offer it again before the recipient signs.", err=True)

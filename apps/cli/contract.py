@@ -13,6 +13,7 @@ import click
 import polars as pl
 
 from apps.cli.contract_documents import COMMANDS
+from apps.cli.contract_file import read_contract_file
 from apps.cli.failing_values import MOST, Found, failing_values
 from apps.cli.report_file import checked_form, write_report
 from apps.cli.watching import watched
@@ -77,7 +78,7 @@ def check(
         _require_terminal(as_json)
     if report_file is not None:
         checked_form(report_file)
-    document = load_contract(_read(contract_file), table)
+    document = load_contract(read_contract_file(contract_file), table)
     judged = _Check(document, FileSource("DATA", data_file), None if period is None else Period.parse(period))
     verdict = _usable(judged.judge)
     if report_file is not None:
@@ -96,14 +97,6 @@ def _require_terminal(as_json: bool) -> None:
         raise click.UsageError("--json and --show-values exclude each other")
     if not sys.stdout.isatty():
         raise UnusableInput("--show-values shows personal data, so only on a terminal: not in a file or a pipe")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        pass
-    raise UnusableInput("the contract file cannot be read")
 
 
 def _usable(judge: Callable[[], T]) -> T:

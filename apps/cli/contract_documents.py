@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from apps.cli.contract_file import read_contract_file
 from apps.cli.report_file import write_text
 from core.errors import UnusableInput
 from core.settings import Settings
@@ -38,7 +39,7 @@ def lint_contract(file: Path, as_json: bool) -> None:
 
     Exit 0 no errors (there may be advice), 1 errors, 2 no readable document.
     """
-    findings = lint(_read(file))
+    findings = lint(read_contract_file(file))
     errors = sum(finding.severity == "error" for finding in findings)
     if as_json:
         click.echo(json.dumps({"valid": not errors, "findings": [each.as_json() for each in findings]}))
@@ -60,7 +61,9 @@ def export_contract(file: Path, form: str, out: Path | None, table: str | None) 
     odcs: the same document, in YAML with its keys in a fixed order; to a file *.json, the canonical JSON to be signed.
     json-schema: a JSON Schema (2020-12) of one row. html and markdown: a data dictionary in Dutch, for recipients.
     """
-    written = _exported(_read(file), form, table, as_json=out is not None and out.suffix.lower() == ".json")
+    written = _exported(
+        read_contract_file(file), form, table, as_json=out is not None and out.suffix.lower() == ".json"
+    )
     if out is None:
         click.echo(written, nl=False)
     else:
@@ -78,7 +81,7 @@ def diff_contracts(old: Path, new: Path, as_json: bool) -> None:
     Each change is breaking, compatible or editorial. A changed purpose, legal basis or recipient, and more columns or
     rows, need a new request (Nieuwe aanvraag). Exit 0 no difference, 1 differences, 2 trouble, as `diff` does.
     """
-    changes = differences(*(read_contract(_read(file)) for file in (old, new)))
+    changes = differences(*(read_contract(read_contract_file(file)) for file in (old, new)))
     asked = any(change.new_request for change in changes)
     if as_json:
         shown = [change.as_json() for change in changes]
@@ -113,14 +116,6 @@ def drift_of_source(settings: Settings, agreement_id: str | None, every: bool, a
 
 
 COMMANDS = (lint_contract, export_contract, diff_contracts, drift_of_source)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        pass
-    raise UnusableInput(f"the contract file {path.name} cannot be read")
 
 
 def _line(file: Path, finding: Finding) -> str:
