@@ -78,9 +78,9 @@ def check_together(keys: Sequence[SealingKey]) -> None:
     if not keys:
         raise KeyUnusable("there is no public key to seal to")
     if len({key.form for key in keys}) > 1:
-        raise KeyUnusable("age, OpenPGP and X.509 keys may not share a delivery: use one kind")
+        raise KeyUnusable("age, OpenPGP and X.509 keys may not share a delivery: keep one kind")
     if len({key.is_hybrid for key in keys}) > 1:
-        raise KeyUnusable("hybrid (post-quantum) and classical keys may not share a file: use one kind")
+        raise KeyUnusable("hybrid (post-quantum) and classical keys may not share a file: keep one kind")
 
 
 def preferred(keys: Sequence[SealingKey]) -> list[SealingKey]:

@@ -9,9 +9,10 @@ custom property    value                                        meaning
 gla.source         id                                           the registered source
 gla.destination    id, default ``dropzone``                     the registered destination
 gla.recipient      {name, kvk}                                  who receives; `name` is the drop zone account
-gla.recipientKeys  [fingerprint, ...]                           age keys that may be sealed to
+gla.recipientKeys  [fingerprint, ...]                           keys of one kind, that may be sealed to
 gla.recipientSigner fingerprint                                 SSH key that assents and signs receipts
 gla.senderKey      ``ssh-ed25519 ...``                          our key that signs manifests
+gla.senderOpenpgp  fingerprint, optional                        our key that signs inside OpenPGP messages
 gla.validFrom      date                                         first day of the agreement
 gla.validUntil     date                                         last day
 gla.filter         see `schemas.filters`                        which rows
@@ -33,18 +34,19 @@ from core.canonical import canonical_json, sha256_hex
 from core.errors import UnusableInput
 from core.ids import checked_name
 from schemas.contract import Contract, load_contract
+from schemas.envelopes import OPENPGP, EnvelopeForm, form_of_fingerprint
 from schemas.filters import Filter, parse_filter
 
 FileFormat = Literal["parquet", "csv.zst"]
 OnEmpty = Literal["refuse", "deliver"]
 Frequency = Literal["day", "month", "quarter", "year"]
 
-_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_SSH_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _SSH_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{40,200}")
 _KVK = re.compile(r"[0-9]{8}")
 _KNOWN = frozenset({
     "gla.source", "gla.destination", "gla.recipient", "gla.recipientKeys", "gla.recipientSigner", "gla.senderKey",
-    "gla.validFrom", "gla.validUntil", "gla.filter", "gla.format", "gla.empty", "gla.sums",
+    "gla.senderOpenpgp", "gla.validFrom", "gla.validUntil", "gla.filter", "gla.format", "gla.empty", "gla.sums",
 })  # fmt: skip
 
 
@@ -70,6 +72,7 @@ class Agreement:
     recipient_keys: tuple[str, ...]
     recipient_signer: str
     sender_key: str
+    sender_openpgp: str | None
     valid_from: date
     valid_until: date
     filter: Filter
@@ -82,6 +85,13 @@ class Agreement:
     @property
     def id(self) -> str:
         return self.contract.id
+
+    @property
+    def form(self) -> EnvelopeForm:
+        """How its deliveries are encrypted, which the fingerprints of the keys say."""
+        form = form_of_fingerprint(self.recipient_keys[0])
+        assert form is not None, "every fingerprint was checked when the agreement was read"
+        return form
 
     @property
     def product(self) -> str:
@@ -110,8 +120,9 @@ def term_problems(contract: Contract) -> list[tuple[str, str]]:
         "gla.destination": lambda: terms.name("gla.destination", "dropzone"),
         "gla.recipient": lambda: (terms.recipient_name(), terms.recipient_kvk()),
         "gla.recipientKeys": lambda: terms.fingerprints("gla.recipientKeys"),
-        "gla.recipientSigner": lambda: terms.text("gla.recipientSigner", _FINGERPRINT),
+        "gla.recipientSigner": lambda: terms.text("gla.recipientSigner", _SSH_FINGERPRINT),
         "gla.senderKey": lambda: terms.text("gla.senderKey", _SSH_KEY),
+        "gla.senderOpenpgp": terms.sender_openpgp,
         "gla.validFrom": lambda: terms.day("gla.validFrom"),
         "gla.validUntil": lambda: terms.day("gla.validUntil"),
         "gla.filter": lambda: parse_filter(contract.custom("gla.filter")),
@@ -151,8 +162,9 @@ def _read(contract: Contract) -> Agreement:
         recipient=terms.recipient_name(),
         recipient_kvk=terms.recipient_kvk(),
         recipient_keys=terms.fingerprints("gla.recipientKeys"),
-        recipient_signer=terms.text("gla.recipientSigner", _FINGERPRINT),
+        recipient_signer=terms.text("gla.recipientSigner", _SSH_FINGERPRINT),
         sender_key=terms.text("gla.senderKey", _SSH_KEY),
+        sender_openpgp=terms.sender_openpgp(),
         valid_from=terms.day("gla.validFrom"),
         valid_until=terms.day("gla.validUntil"),
         filter=parse_filter(contract.custom("gla.filter")),
@@ -216,9 +228,17 @@ class _Terms:
         value = self.contract.custom(name)
         if not isinstance(value, list) or not value:
             raise self._wrong(name, "a list of at least one fingerprint is required")
-        if not all(isinstance(item, str) and _FINGERPRINT.fullmatch(item) for item in value):
-            raise self._wrong(name, "every item must be a fingerprint SHA256:...")
+        forms = {form_of_fingerprint(item) if isinstance(item, str) else None for item in value}
+        if None in forms:
+            raise self._wrong(name, "every item must be a fingerprint SHA256:..., OPENPGP:... or X509:...")
+        if len(forms) > 1:
+            raise self._wrong(name, "age, OpenPGP and X.509 keys may not share a delivery: keep one kind")
         return tuple(value)
+
+    def sender_openpgp(self) -> str | None:
+        if self.contract.custom("gla.senderOpenpgp") is None:
+            return None
+        return self.text("gla.senderOpenpgp", OPENPGP.fingerprint)
 
     def _recipient(self) -> dict[str, Any]:
         value = self.contract.custom("gla.recipient")

@@ -19,11 +19,12 @@ from core.clock import from_rfc3339, to_rfc3339
 from core.errors import ManifestInvalid, UnusableInput
 from core.ids import checked_name
 from core.period import Period
+from schemas.envelopes import FORMS
 from schemas.invalid import places
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.json.sig"
-PAKBON_NAME = "pakbon.json.age"
+PAKBON = "pakbon.json"  # and the suffix of what it is sealed with
 CHUNK_BYTES = 4 * 1024 * 1024  # a damaged file is repaired by chunks of this size; 1 GB has 256 digests
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -123,6 +124,14 @@ class Manifest(_Document):
     creation_time: Timestamp
     expiration_time: Timestamp
     files: Annotated[tuple[ManifestFile, ...], AfterValidator(_named_once)]
+
+    @property
+    def pakbon(self) -> ManifestFile:
+        """The sealed pakbon; its suffix says how the delivery is encrypted. `ManifestInvalid` if there is not one."""
+        found = [file for file in self.files if file.filename in {f"{PAKBON}{form.suffix}" for form in FORMS}]
+        if len(found) != 1:
+            raise ManifestInvalid("the delivery has no pakbon, or more than one: ask the sender for a new delivery")
+        return found[0]
 
     @property
     def expires(self) -> datetime:

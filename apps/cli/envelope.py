@@ -16,6 +16,7 @@ from typing import cast
 
 import click
 
+from apps.cli.key_files import KEY_FILE_LIMIT, ask_passphrase
 from core.clock import to_rfc3339, utc_now
 from core.errors import Cancelled, GlaError, StorageFull, UnusableInput
 from core.files import new_file
@@ -23,10 +24,9 @@ from keys.envelope.armor import ArmorWriter
 from keys.envelope.reading import BinaryReader
 from keys.envelope.recipients import parse_recipient
 from keys.envelope.seal import BinaryWriter, Sealer, write_whole
-from keys.private.identities import Identity, generate_identity, parse_identities
-from keys.private.opening import open_pieces
+from keys.private.identities import generate_identity
+from keys.private.kinds import PrivateKey, open_pieces, parse_private_keys
 
-_KEY_FILE_LIMIT = 16 * 1024 * 1024  # bytes
 _STANDARD = Path("-")
 _PRIVATE = 0o600
 _PUBLIC = 0o666  # less the umask, as any new file
@@ -79,19 +79,23 @@ def encrypt(recipients: tuple[str, ...], source: Path | None, output: Path | Non
 @_output_option
 @_input_argument
 def decrypt(key_files: tuple[Path, ...], source: Path | None, output: Path | None) -> None:
-    """Decrypt IN with a private key from KEYFILE (may be repeated)."""
+    """Decrypt IN with a private key from KEYFILE (may be repeated).
+
+    KEYFILE holds age identities, an OpenPGP private key, or an RSA private key with its certificate (PEM); IN is what
+    was sealed to it.
+    """
     if _STANDARD in key_files and source in (None, _STANDARD):
         raise UnusableInput("the key and the encrypted file cannot both come from standard input")
     with _explained():
-        identities = [identity for path in key_files for identity in _read_identities(path)]
+        keys = [key for path in key_files for key in _read_keys(path)]
         with _files(source, output, mode=_PRIVATE) as (sealed, plain):
-            for piece in open_pieces(sealed, identities):
+            for piece in open_pieces(sealed, keys):
                 write_whole(plain, piece)
 
 
-def _read_identities(path: Path) -> list[Identity]:
+def _read_keys(path: Path) -> list[PrivateKey]:
     with _opened(path) as file:
-        return parse_identities(file.read(_KEY_FILE_LIMIT).decode("utf-8", "replace"))
+        return parse_private_keys(file.read(KEY_FILE_LIMIT), ask_passphrase)
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from apps.cli import receiving
-from core.errors import KeyUnusable
+from apps.cli.key_files import read_key_file
 from core.settings import Settings
-from keys.private.identities import Identity, parse_identities
 from schemas.manifest import Manifest, Pakbon
 
 
@@ -38,7 +37,7 @@ def open_delivery(
     The sender's key comes from the agreement that you signed, or is remembered from the first time; never from DIR.
     """
     pins = settings.home / "pins"
-    keys = [key for path in identities for key in _key_file(path)]
+    keys = [key for path in identities for key in read_key_file(path)]
     trust = receiving.trust_from_agreement(agreement, delivery) if agreement else receiving.pinned(pins, delivery)
     console = Console(stderr=True)
     manifest = receiving.verified_manifest(delivery, trust)
@@ -58,16 +57,6 @@ def open_delivery(
             f"Note: what was remembered of agreement {trust.agreement} is replaced by your copy of it.", err=True
         )
     _print(manifest, pakbon, target)
-
-
-def _key_file(path: Path) -> list[Identity]:
-    try:
-        text = path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        text = None
-    if text is None:
-        raise KeyUnusable(f"{path.name} is no key file: make one with gla envelope keygen")
-    return parse_identities(text)
 
 
 def _print(manifest: Manifest, pakbon: Pakbon, target: Path) -> None:

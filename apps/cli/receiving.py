@@ -24,11 +24,10 @@ import pyarrow.parquet as pq
 from core.canonical import canonical_json, parse_json, sha256_hex
 from core.errors import ManifestInvalid, SignerUnknown, UnusableInput
 from core.ids import checked_name
-from keys.private.identities import Identity
-from keys.private.opening import open_envelope
+from keys.private.kinds import PrivateKey, open_envelope
 from keys.sshsig import Namespace, parse_public_key, verify_by
 from schemas.agreement import load_agreement
-from schemas.manifest import MANIFEST_NAME, PAKBON_NAME, SIGNATURE_NAME, Manifest, ManifestFile, Pakbon, PakbonFile
+from schemas.manifest import MANIFEST_NAME, PAKBON, SIGNATURE_NAME, Manifest, Pakbon, PakbonFile
 
 _BLOCK_BYTES = 1024 * 1024
 _SMALL_FILE_BYTES = 64 * 1024 * 1024  # a manifest of 60 TB in chunks has this size; nothing larger is read whole
@@ -117,19 +116,18 @@ def check_files(delivery: Path, manifest: Manifest, progress: Progress) -> None:
             raise ManifestInvalid(f"{file.filename} is damaged: fetch it again")
 
 
-def open_files(
-    delivery: Path, manifest: Manifest, identities: Sequence[Identity], out: Path, progress: Progress
-) -> Pakbon:
+def open_files(delivery: Path, manifest: Manifest, keys: Sequence[PrivateKey], out: Path, progress: Progress) -> Pakbon:
     """Steps 4 and 5: decrypt into `out`, which appears only if everything holds."""
     if out.exists():
         raise UnusableInput(f"{out} exists: name another folder with --out")
-    pakbon = _open_pakbon(delivery, manifest, identities)
+    pakbon = _open_pakbon(delivery, manifest, keys)
+    suffix = manifest.pakbon.filename.removeprefix(PAKBON)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
     try:
         for plain in pakbon.files:
-            _open_file(delivery / f"{plain.filename}.age", partial / plain.filename, plain, identities, progress)
+            _open_file(delivery / f"{plain.filename}{suffix}", partial / plain.filename, plain, keys, progress)
         (partial / "pakbon.json").write_text(
             json.dumps(json.loads(pakbon.to_bytes()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -139,31 +137,29 @@ def open_files(
     return pakbon
 
 
-def _open_pakbon(delivery: Path, manifest: Manifest, identities: Sequence[Identity]) -> Pakbon:
-    listed: dict[str, ManifestFile] = {file.filename: file for file in manifest.files}
-    if PAKBON_NAME not in listed:
-        raise ManifestInvalid("the delivery has no pakbon: ask the sender for a new delivery")
-    sealed = _small_file(delivery / PAKBON_NAME)
-    if sha256_hex(sealed) != listed[PAKBON_NAME].checksum:  # anyone can seal a pakbon; only the manifest is signed
-        raise ManifestInvalid(f"{PAKBON_NAME} is damaged: fetch it again")
-    pakbon = Pakbon.from_bytes(open_envelope(io.BytesIO(sealed), identities).read())
+def _open_pakbon(delivery: Path, manifest: Manifest, keys: Sequence[PrivateKey]) -> Pakbon:
+    listed = manifest.pakbon
+    suffix = listed.filename.removeprefix(PAKBON)
+    sealed = _small_file(delivery / listed.filename)
+    if sha256_hex(sealed) != listed.checksum:  # anyone can seal a pakbon; only the manifest is signed
+        raise ManifestInvalid(f"{listed.filename} is damaged: fetch it again")
+    pakbon = Pakbon.from_bytes(open_envelope(io.BytesIO(sealed), keys).read())
     same = (pakbon.context_id, pakbon.agreement_digest, pakbon.period, pakbon.edition) == (
         manifest.context_id,
         manifest.agreement_digest,
         manifest.period,
         manifest.edition,
     )
-    if not same or {f"{file.filename}.age" for file in pakbon.files} != set(listed) - {PAKBON_NAME}:
+    others = {file.filename for file in manifest.files} - {listed.filename}
+    if not same or {f"{file.filename}{suffix}" for file in pakbon.files} != others:
         raise ManifestInvalid("pakbon and manifest do not belong together: do not use this delivery")
     return pakbon
 
 
-def _open_file(
-    source: Path, target: Path, plain: PakbonFile, identities: Sequence[Identity], progress: Progress
-) -> None:
+def _open_file(source: Path, target: Path, plain: PakbonFile, keys: Sequence[PrivateKey], progress: Progress) -> None:
     whole, size = hashlib.sha256(), 0
     with _opened(source) as sealed, target.open("xb") as opened:
-        reader = open_envelope(sealed, identities)
+        reader = open_envelope(sealed, keys)
         while block := reader.read(_BLOCK_BYTES):
             whole.update(block)
             size += len(block)

@@ -21,12 +21,15 @@ def recipient() -> None:
 @recipient.command()
 @click.argument("name")
 @click.option("--kvk", required=True, help="Number in the trade register, 8 digits.")
-@click.option("--key", "age_keys", multiple=True, required=True, help="age recipient (age1pq1... or age1...).")
+@click.option(
+    "--key", "seal_keys", multiple=True, required=True,
+    help="age recipient (age1pq1... or age1...), or a file with an OpenPGP or X.509 certificate.",
+)  # fmt: skip
 @click.option("--ssh", "ssh_keys", multiple=True, required=True, help="SSH public key, or a file that holds one.")
 @click.pass_obj
-def add(settings: Settings, name: str, kvk: str, age_keys: tuple[str, ...], ssh_keys: tuple[str, ...]) -> None:
+def add(settings: Settings, name: str, kvk: str, seal_keys: tuple[str, ...], ssh_keys: tuple[str, ...]) -> None:
     """Register NAME, or add keys to it. The --key opens deliveries; the --ssh key logs in, assents and signs."""
-    added = register(open_services(settings), name, kvk, age_keys, ssh_keys, getpass.getuser())
+    added = register(open_services(settings), name, kvk, seal_keys, ssh_keys, getpass.getuser())
     click.echo(f"recipient {name}: compare these fingerprints with the recipient over another channel")
     for purpose, fingerprint in added:
         click.echo(f"  {purpose:<5} {fingerprint}")

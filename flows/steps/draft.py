@@ -18,7 +18,7 @@ from core.database import reading
 from core.errors import UnusableInput
 from core.ids import checked_name
 from flows.wiring import Services
-from keys.envelope.recipients import parse_recipient
+from keys.kinds import parse_sealing_key, preferred
 from keys.private.custody import Role
 from schemas.export import odcs
 from schemas.products import product_document, product_table
@@ -98,9 +98,8 @@ def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
     with reading(services.engine) as connection:
         kvk = dict(store.list_recipients(connection)).get(recipient)
         keys = [key for key in store.keys_of(connection, recipient) if not key.revoked]
-    seals = [(parse_recipient(key.public_key), key) for key in keys if key.purpose is KeyPurpose.SEAL]
-    strongest = any(recipient.is_hybrid for recipient, _ in seals)  # the two kinds are never mixed in one file
-    seal_keys = [key.fingerprint for recipient, key in seals if recipient.is_hybrid is strongest]
+    seals = [parse_sealing_key(key.public_key) for key in keys if key.purpose is KeyPurpose.SEAL]
+    seal_keys = [key.fingerprint for key in preferred(seals)]
     signers = [key.fingerprint for key in keys if key.purpose is KeyPurpose.SIGN]
     if kvk is None or not seal_keys or not signers:
         raise UnusableInput(f"recipient {recipient} has no valid keys: run gla recipient add {recipient}")

@@ -5,6 +5,7 @@ Only `offer` puts our signature and only `accept` takes the recipient's; nothing
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -13,11 +14,11 @@ from agreements import store
 from agreements.rules import AgreementState
 from agreements.store import KeyPurpose
 from core.database import reading, writing
-from core.errors import SignerUnknown, UnusableInput
+from core.errors import KeyUnusable, SignerUnknown, UnusableInput
 from flows.steps.accounts import write_accounts
 from flows.steps.agree import verify_stored
 from flows.wiring import Services
-from keys.envelope.recipients import parse_recipient
+from keys.kinds import SealingKey, check_together, parse_sealing_key
 from keys.private.custody import Role
 from keys.sshsig import Namespace, verify_by
 from ledger.vocabulary import Action, Result
@@ -120,10 +121,22 @@ def _check_offer(services: Services, agreement: Agreement) -> None:
         raise UnusableInput(
             f"agreement {agreement.id}: {agreement.recipient} has no valid key {names}: run gla recipient add"
         )
-    if len({parse_recipient(line).is_hybrid for line in lines}) > 1:
-        raise UnusableInput(f"agreement {agreement.id}: gla.recipientKeys names hybrid and X25519 keys: keep one kind")
+    keys = [parse_sealing_key(line) for line in lines]
+    if (reason := _unfit(keys, services.clock())) is not None:
+        raise UnusableInput(f"agreement {agreement.id}: gla.recipientKeys: {reason}")
     if kvk != agreement.recipient_kvk:
         raise UnusableInput(f"agreement {agreement.id}: {agreement.recipient} is registered with another KvK number")
+
+
+def _unfit(keys: list[SealingKey], now: datetime) -> str | None:
+    """Why nothing could be sealed to these keys, or None."""
+    try:
+        check_together(keys)
+        for key in keys:
+            key.check(now)
+    except KeyUnusable as error:
+        return str(error)
+    return None
 
 
 def _tell(

@@ -57,8 +57,8 @@ def check_keys(services: Services, agreement: Agreement, sealed: Sealed) -> None
     valid = {key.fingerprint for key in usable_keys(services, agreement)}
     if not valid.issuperset(sealed.keys):
         raise KeyUnusable(
-            f"agreement {agreement.id}: a key that this delivery is sealed to was revoked since: use mode correct, "
-            "which seals to the valid keys only"
+            f"agreement {agreement.id}: a key that this delivery is sealed to was revoked or expired since: use mode "
+            "correct, which seals to the valid keys only"
         )
 
 

@@ -13,22 +13,23 @@ from core.errors import UnusableInput
 from core.ids import checked_name
 from flows.steps.accounts import write_accounts
 from flows.wiring import Services
-from keys.envelope.recipients import parse_recipient
+from keys.kinds import parse_sealing_key
 from keys.sshsig import parse_public_key
 from ledger.vocabulary import Action, Result
 
 
 def register(
-    services: Services, name: str, kvk: str, age_keys: Sequence[str], ssh_keys: Sequence[str], actor: str = ""
+    services: Services, name: str, kvk: str, seal_keys: Sequence[str], ssh_keys: Sequence[str], actor: str = ""
 ) -> list[tuple[KeyPurpose, str]]:
-    """Add an organisation, or keys to it. `ssh_keys` are public key lines or files with one."""
+    """Add an organisation, or keys to it. `seal_keys` and `ssh_keys` are public keys as text, or files with one."""
     checked_name(name, "the name of a recipient")
     if not re.fullmatch(r"[0-9]{8}", kvk):
         raise UnusableInput(f"recipient {name}: a KvK number has 8 digits")
     keys: list[tuple[KeyPurpose, str, str]] = []
-    for text in age_keys:
-        recipient = parse_recipient(text.strip())
-        keys.append((KeyPurpose.SEAL, str(recipient), recipient.fingerprint))
+    for text in seal_keys:
+        key = parse_sealing_key(_sealing_key_of(text))
+        key.check(services.clock())
+        keys.append((KeyPurpose.SEAL, str(key), key.fingerprint))
     for text in ssh_keys:
         public = parse_public_key(_line_of(text))
         keys.append((KeyPurpose.SIGN, public.line, public.fingerprint))
@@ -65,6 +66,16 @@ def revoke(services: Services, name: str, fingerprint: str, actor: str = "") -> 
             connection=connection,
         )
     write_accounts(services)
+
+
+def _sealing_key_of(text: str) -> bytes:
+    """A public key may be given as it is or as the file that holds it, in text or binary."""
+    if text.lower().lstrip().startswith(("age1", "age-", "-----begin")) or "\n" in text:
+        return text.encode()
+    try:
+        return Path(text).read_bytes()
+    except (OSError, ValueError):  # also what is no path
+        return text.encode()
 
 
 def _line_of(text: str) -> str:

@@ -7,9 +7,10 @@ sealed pakbon with the counts, the manifest over the ciphertext and our signatur
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -27,15 +28,17 @@ from flows.steps.overlap import consume_in_thread
 from flows.steps.staging import DigestingWriter, as_file, new_folder, staged_file
 from flows.steps.validate import Checked
 from flows.wiring import Services
-from keys.envelope.recipients import Recipient, parse_recipient
-from keys.envelope.seal import Sealer
+from keys.envelope.seal import BinaryWriter, Sealer
+from keys.kinds import SealingKey, open_sealer, parse_sealing_key
 from keys.private.custody import Role
 from keys.sshsig import Namespace
+from keys.whole import WholeOrNothing
 from ledger.deliveries import Claim
 from schemas.agreement import Agreement
+from schemas.envelopes import EnvelopeForm
 from schemas.manifest import (
     MANIFEST_NAME,
-    PAKBON_NAME,
+    PAKBON,
     SIGNATURE_NAME,
     Manifest,
     ManifestFile,
@@ -44,6 +47,7 @@ from schemas.manifest import (
 )
 
 Progress = Callable[[int, int], None]  # rows and ciphertext bytes so far
+OpenEnvelope = Callable[[BinaryWriter], Sealer | WholeOrNothing]
 
 
 @dataclass(frozen=True)
@@ -77,22 +81,36 @@ class Sealed:
         return cls(int(value["token"]), value["rows"], value["expires"], tuple(value["keys"]), files)
 
 
-def usable_keys(services: Services, agreement: Agreement) -> list[Recipient]:
-    """The recipient's keys that the agreement names and that are not revoked; `KeyUnusable` when none is left."""
+def usable_keys(services: Services, agreement: Agreement) -> list[SealingKey]:
+    """The recipient's keys that the agreement names and that are not revoked or expired.
+
+    `KeyUnusable` when none is left, with the reason of one that was named, if it has one.
+    """
     with reading(services.engine) as connection:
         known = store.keys_of(connection, agreement.recipient)
-    keys = []
+    keys: list[SealingKey] = []
+    refusal = (
+        f"{agreement.recipient} has no valid key that the agreement names: "
+        "the recipient registers a key and a new agreement names it"
+    )
     for key in known:
         if key.purpose is KeyPurpose.SEAL and not key.revoked and key.fingerprint in agreement.recipient_keys:
-            recipient = parse_recipient(key.public_key)
-            if recipient.fingerprint == key.fingerprint:  # a row may have been changed; the agreement's word counts
-                keys.append(recipient)
+            try:
+                keys.append(_usable(key, services.clock()))
+            except KeyUnusable as error:
+                refusal = str(error)
     if not keys:
-        raise KeyUnusable(
-            f"agreement {agreement.id}: {agreement.recipient} has no valid key that the agreement names: "
-            "the recipient registers a key and a new agreement names it"
-        )
+        raise KeyUnusable(f"agreement {agreement.id}: {refusal}")
     return keys
+
+
+def _usable(key: store.RecipientKey, now: datetime) -> SealingKey:
+    """A row may have been changed; the fingerprint, which the agreement names, is that of the key itself."""
+    parsed = parse_sealing_key(key.public_key)
+    if parsed.fingerprint != key.fingerprint:
+        raise KeyUnusable(f"key {key.fingerprint} is not the key that was registered: register it again")
+    parsed.check(now)
+    return parsed
 
 
 def seal(
@@ -106,12 +124,13 @@ def seal(
     progress: Progress,
 ) -> Sealed:
     """Consume `checked` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid."""
-    recipients = usable_keys(services, agreement)
     created = services.clock()
+    recipients = usable_keys(services, agreement)
+    open_envelope = partial(open_sealer, keys=recipients, now=created)
     retention = agreement.retention_days or services.settings.delivery.retention_days
     with new_folder(services.settings.staging_dir, claim.id, claim.token) as folder:
         data_name = f"{agreement.contract.table.name}.{agreement.file_format}"
-        rows, plain, data_file = _seal_rows(agreement, iter(checked), empty, folder, data_name, recipients, progress)
+        rows, plain, data_file = _seal_rows(agreement, iter(checked), empty, folder, data_name, open_envelope, progress)
         pakbon = Pakbon(
             context_id=claim.id,
             agreement_digest=agreement.digest,
@@ -122,7 +141,7 @@ def seal(
             plan_digest=plan_digest,
             files=(plain,),
         )
-        pakbon_file = _seal_bytes(folder, PAKBON_NAME, pakbon.to_bytes(), recipients)
+        pakbon_file = _seal_bytes(agreement.form, folder, PAKBON, pakbon.to_bytes(), open_envelope)
         manifest = Manifest(
             context_id=claim.id,
             agreement=agreement.id,
@@ -162,33 +181,36 @@ def _seal_rows(
     empty: pl.DataFrame,
     folder: Path,
     name: str,
-    recipients: Sequence[Recipient],
+    open_envelope: OpenEnvelope,
     progress: Progress,
 ) -> tuple[int, PakbonFile, ManifestFile]:
     rows = 0
-    with staged_file(folder, f"{name}.age") as target:
-        with Sealer(as_file(target), recipients) as sealer:
+    form = agreement.form
+    with staged_file(folder, f"{name}{form.suffix}") as target:
+        with open_envelope(as_file(target)) as sealer:
             plain = DigestingWriter(sealer)
             with row_writer(agreement.file_format, plain, empty) as writer:
                 for frame in consume_in_thread(frames, writer.write):
                     rows += frame.height
                     progress(rows, target.digests.size)
         pakbon_file = PakbonFile(filename=name, size=plain.digests.size, checksum=plain.digests.checksum(), rows=rows)
-    return rows, pakbon_file, _manifest_file(f"{name}.age", target, CONTENT_TYPES[agreement.file_format])
+    return rows, pakbon_file, _manifest_file(form, name, target, CONTENT_TYPES[agreement.file_format])
 
 
-def _seal_bytes(folder: Path, name: str, content: bytes, recipients: Sequence[Recipient]) -> ManifestFile:
-    with staged_file(folder, name) as target, Sealer(as_file(target), recipients) as sealer:
+def _seal_bytes(
+    form: EnvelopeForm, folder: Path, name: str, content: bytes, open_envelope: OpenEnvelope
+) -> ManifestFile:
+    with staged_file(folder, f"{name}{form.suffix}") as target, open_envelope(as_file(target)) as sealer:
         sealer.write(content)
-    return _manifest_file(name, target, "application/json")
+    return _manifest_file(form, name, target, "application/json")
 
 
-def _manifest_file(name: str, target: DigestingWriter, content_type: str) -> ManifestFile:
+def _manifest_file(form: EnvelopeForm, name: str, target: DigestingWriter, content_type: str) -> ManifestFile:
     digests = target.digests
     return ManifestFile(
-        filename=name,
+        filename=f"{name}{form.suffix}",
         size=digests.size,
         checksum=digests.checksum(),
-        content_type=f"application/age; inner={content_type}",
+        content_type=f"{form.content_type}; inner={content_type}",
         chunks=digests.all_chunks(),
     )

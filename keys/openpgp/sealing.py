@@ -1,16 +1,12 @@
 """Sealing an OpenPGP message (RFC 9580) as it is written, in bounded memory, for one or more certificates.
 
-The encryption runs in a process of its own, see `keys.openpgp.child`. Which kind of integrity the message has is the
+The encryption runs in a process of its own, see `keys.openpgp.process`. Which kind of integrity the message has is the
 certificates' choice: AEAD (SEIPD version 2) if all of them announce it, else the older MDC (version 1).
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,12 +15,12 @@ from typing import IO
 
 from core.errors import KeyUnusable, Unexpected
 from keys.envelope.seal import BinaryWriter, write_whole
-from keys.openpgp import child
 from keys.openpgp.certificate import OpenPgpCertificate
+from keys.openpgp.process import started, task_bytes
 from keys.whole import WholeOrNothing
 
 _BLOCK = 1024 * 1024  # bytes read at once from the child
-_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")  # all that the child may need; no secrets of ours
+_PROGRAM = Path(__file__).with_name("seal_program.py")
 
 
 class OpenPgpSealer(WholeOrNothing):
@@ -48,12 +44,11 @@ class OpenPgpSealer(WholeOrNothing):
         }
         self._target = target
         self._failed: BaseException | None = None
-        self._child, self._to_child, from_child = _started()
+        self._child, self._to_child, from_child = started(_PROGRAM)
         self._copier = threading.Thread(target=self._copy, args=(from_child,), name="openpgp", daemon=True)
         self._copier.start()
-        content = json.dumps(task).encode()
         try:
-            self._take(memoryview(len(content).to_bytes(child.PREFIX) + content))
+            self._take(memoryview(task_bytes(task)))
         except BaseException:
             self.abandon()
             raise
@@ -97,19 +92,6 @@ class OpenPgpSealer(WholeOrNothing):
             self._child.kill()
 
 
-def _started() -> tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]:
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own file
-        [sys.executable, "-I", str(Path(child.__file__))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        bufsize=0,
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-    )
-    assert process.stdin is not None and process.stdout is not None, "both are pipes"  # noqa: PT018
-    return process, process.stdin, process.stdout
-
-
 def _stopped() -> Unexpected:
     return Unexpected("the OpenPGP encryption stopped before its end: resume, and if it stays look at the system's log")
 
@@ -122,4 +104,4 @@ def _check_strength(recipients: Sequence[OpenPgpCertificate]) -> None:
     if not recipients:
         raise KeyUnusable("there is no public key to seal to")
     if len({recipient.is_hybrid for recipient in recipients}) > 1:
-        raise KeyUnusable("certificates with and without ML-KEM keys may not share a file: use one kind")
+        raise KeyUnusable("certificates with and without ML-KEM keys may not share a file: keep one kind")

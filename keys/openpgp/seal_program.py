@@ -1,9 +1,8 @@
 """Run as a program: plaintext comes in by a pipe and leaves by another, as an OpenPGP message.
 
-The binding encrypts from one path to another and holds Python's lock meanwhile, so that its own process could not feed
-it. Here both paths are pipes: no plaintext meets a disk. Before the plaintext come four bytes of length and that many
-bytes of JSON: the certificates to encrypt to, and perhaps the private key to sign with. It imports nothing of ours,
-says nothing, and ends with 0 only if the message is complete.
+Both paths that the binding is given are pipes: no plaintext meets a disk. Before the plaintext come four bytes of
+length and that many bytes of JSON: the certificates to encrypt to, and perhaps the private key to sign with. It imports
+nothing of ours, so that it starts fast, says nothing, and ends with 0 only if the message is complete.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ import json
 import os
 import sys
 
-PREFIX = 4  # bytes
+from pysequoia import Cert, Tsk, encrypt_file
+
+_PREFIX = 4  # bytes, as in `keys.openpgp.process`
 
 
 def main() -> None:
-    from pysequoia import Cert, Tsk, encrypt_file  # noqa: PLC0415 - the parent imports this module for PREFIX only
-
-    task = json.loads(_exactly(int.from_bytes(_exactly(PREFIX))))
+    task = json.loads(_exactly(int.from_bytes(_exactly(_PREFIX))))
     signer = Tsk.from_bytes(base64.b64decode(task["signer"])).signer() if task["signer"] else None
     recipients = [Cert.from_bytes(base64.b64decode(each)) for each in task["recipients"]]
     encrypt_file("/dev/stdin", "/dev/stdout", recipients, signer, armor=False)

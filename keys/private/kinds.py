@@ -1,0 +1,69 @@
+"""Private keys of every kind that opens deliveries, and opening with whichever fits: age, OpenPGP, CMS."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from cryptography.utils import Buffer
+
+from core.errors import KeyUnusable
+from keys.envelope.errors import NoMatchingKey
+from keys.envelope.reading import BinaryReader, as_file, replayed
+from keys.private import opening
+from keys.private.cms import X509PrivateKey
+from keys.private.identities import Identity, parse_identities
+from keys.private.openpgp import OpenPgpPrivateKey
+from keys.private.passphrase import AskPassphrase, nobody_asks
+from schemas.envelopes import AGE, CMS, OPENPGP, EnvelopeForm
+
+PrivateKey: TypeAlias = Identity | OpenPgpPrivateKey | X509PrivateKey
+_START = 4096  # bytes looked at to tell the forms apart
+_CMS_TEXT = (b"-----BEGIN CMS-----", b"-----BEGIN PKCS7-----")
+
+
+def parse_private_keys(data: bytes, ask: AskPassphrase = nobody_asks) -> list[PrivateKey]:
+    """Read a key file: age identities, an OpenPGP private key, or an RSA key with its certificate (PEM).
+
+    Raises `KeyUnusable`, which shows nothing of the file.
+    """
+    if b"-----BEGIN PGP" in data[:_START] or data[:1] >= b"\x80":
+        return [OpenPgpPrivateKey(data, ask)]
+    if b"PRIVATE KEY-----" in data and b"AGE-SECRET-KEY" not in data:
+        return [X509PrivateKey(data, ask)]
+    return list(parse_identities(data.decode("utf-8", "replace")))
+
+
+def open_pieces(source: BinaryReader, keys: Sequence[PrivateKey]) -> Iterator[Buffer]:
+    """The content in pieces, each good until the next is asked for; of use only once the iteration ended without error.
+
+    Raises the classes of `keys.envelope.errors`, some of them while iterating. `source` is read to its end.
+    """
+    start = b""
+    while len(start) < _START and (more := source.read(_START - len(start))):
+        start += more
+    whole = replayed(start, source)
+    form = _form(start)
+    if form is AGE:
+        return opening.open_pieces(whole, [key for key in keys if isinstance(key, Identity)])
+    wanted = OpenPgpPrivateKey if form is OPENPGP else X509PrivateKey
+    fitting = [key for key in keys if isinstance(key, wanted)]
+    if not fitting:
+        raise NoMatchingKey(f"this is an {form.name} file, and none of the given private keys is of that kind")
+    if len(fitting) > 1:
+        raise KeyUnusable(f"more than one {form.name} private key is given: name the one that the file is for")
+    return fitting[0].pieces(whole)
+
+
+def open_envelope(source: BinaryReader, keys: Sequence[PrivateKey]) -> io.BufferedReader:
+    """The content as a readable file; errors as in `open_pieces`, so some of them come from `read`."""
+    return as_file(open_pieces(source, keys))
+
+
+def _form(start: bytes) -> EnvelopeForm:
+    if start.startswith(b"-----BEGIN PGP MESSAGE") or start[:1] >= b"\x80":
+        return OPENPGP
+    if start.startswith(_CMS_TEXT) or start[:1] == b"\x30":  # a SEQUENCE (X.690, 8.9)
+        return CMS
+    return AGE
