@@ -36,6 +36,7 @@ key_challenges = Table(
     Column("id", Text, primary_key=True),
     Column("fingerprint", Text, ForeignKey("recipient_keys.fingerprint"), nullable=False, index=True),
     Column("digest", String(64)),  # of the secret that only the key's holder can read; none where a text is signed
+    Column("rotation", Text, ForeignKey("key_rotations.id")),  # what it is about, if about more than this key
     Column("expires_at", Text, nullable=False),
     Column("used_at", Text),
 )
@@ -51,6 +52,7 @@ key_rotations = Table(
     Column("statement", LargeBinary, nullable=False),  # as it was signed; verified again whenever it counts
     Column("signature", Text, nullable=False),
     Column("recorded_at", Text, nullable=False),
+    Column("proven_at", Text),  # when the holder of both keys confirmed it; before that it counts for nothing
     UniqueConstraint("old_fingerprint", "new_fingerprint", "signer"),
 )
 

@@ -21,6 +21,12 @@ _KINDS_BEFORE = (
 
 
 def upgrade() -> None:
+    _widen_keys()
+    _create_rotations()
+    _create_challenges()
+
+
+def _widen_keys() -> None:
     op.add_column("recipient_keys", sa.Column("kind", sa.Text, nullable=False, server_default="ssh"))
     op.add_column("recipient_keys", sa.Column("valid_from", sa.Text, nullable=False, server_default=""))
     for name in ("valid_until", "proven_at", "proven_by"):
@@ -28,19 +34,9 @@ def upgrade() -> None:
     for statement in _KINDS_BEFORE:
         op.execute(statement)
     op.create_index("ix_recipient_keys_recipient", "recipient_keys", ["recipient"])
-    op.create_table(
-        "key_challenges",
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("fingerprint", sa.Text, nullable=False),
-        sa.Column("digest", sa.String(64)),
-        sa.Column("expires_at", sa.Text, nullable=False),
-        sa.Column("used_at", sa.Text),
-        sa.PrimaryKeyConstraint("id", name="pk_key_challenges"),
-        sa.ForeignKeyConstraint(
-            ["fingerprint"], ["recipient_keys.fingerprint"], name="fk_key_challenges_fingerprint_recipient_keys"
-        ),
-    )
-    op.create_index("ix_key_challenges_fingerprint", "key_challenges", ["fingerprint"])
+
+
+def _create_rotations() -> None:
     op.create_table(
         "key_rotations",
         sa.Column("id", sa.Text, nullable=False),
@@ -51,6 +47,7 @@ def upgrade() -> None:
         sa.Column("statement", sa.LargeBinary, nullable=False),
         sa.Column("signature", sa.Text, nullable=False),
         sa.Column("recorded_at", sa.Text, nullable=False),
+        sa.Column("proven_at", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_key_rotations"),
         sa.ForeignKeyConstraint(["recipient"], ["recipients.name"], name="fk_key_rotations_recipient_recipients"),
         sa.UniqueConstraint(
@@ -59,3 +56,21 @@ def upgrade() -> None:
         ),
     )  # fmt: skip
     op.create_index("ix_key_rotations_recipient", "key_rotations", ["recipient"])
+
+
+def _create_challenges() -> None:
+    op.create_table(
+        "key_challenges",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("fingerprint", sa.Text, nullable=False),
+        sa.Column("digest", sa.String(64)),
+        sa.Column("rotation", sa.Text),
+        sa.Column("expires_at", sa.Text, nullable=False),
+        sa.Column("used_at", sa.Text),
+        sa.PrimaryKeyConstraint("id", name="pk_key_challenges"),
+        sa.ForeignKeyConstraint(
+            ["fingerprint"], ["recipient_keys.fingerprint"], name="fk_key_challenges_fingerprint_recipient_keys"
+        ),
+        sa.ForeignKeyConstraint(["rotation"], ["key_rotations.id"], name="fk_key_challenges_rotation_key_rotations"),
+    )
+    op.create_index("ix_key_challenges_fingerprint", "key_challenges", ["fingerprint"])
