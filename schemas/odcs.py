@@ -2,6 +2,9 @@
 
 The schema is the one in the package `open-data-contract-standard`. A violation names a JSON path and the rule of the
 standard that is broken, never a value of the document.
+
+`jsonschema` alone would need exponential time for nested columns (`unevaluatedProperties` judges each level again,
+about five times) and quadratic time for long lists of unique items: `_Judgement` remembers, and compares by hash.
 """
 
 from __future__ import annotations
@@ -10,12 +13,13 @@ import functools
 import importlib.resources
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft201909Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 Path = tuple[str | int, ...]  # the keys and positions that lead to a place in a document
 
@@ -35,13 +39,14 @@ class Violation:
 
 def violations(document: Mapping[str, Any]) -> list[Violation]:
     """Where `document` breaks the standard, in the order of the schema; what only follows from another is left out."""
-    errors = [_innermost(error) for error in _schema().iter_errors(document)]
+    errors = [_innermost(error) for error in _Judgement().of(document)]
     found: dict[Violation, None] = {}  # several parts of the schema may say the same
-    broken = [tuple(error.absolute_path) for error in errors if error.validator not in _NO_OTHER_KEYS]
+    paths = [tuple(error.absolute_path) for error in errors if error.validator not in _NO_OTHER_KEYS]
+    broken = {path[:length] for path in paths for length in range(len(path) + 1)}
     for error in errors:
         path = tuple(error.absolute_path)
         sentence: str | None = _sentence(error)
-        if error.validator == "unevaluatedProperties" and any(other[: len(path)] == path for other in broken):
+        if error.validator == "unevaluatedProperties" and path in broken:
             # a part that breaks a rule is not "evaluated", so that its owner seems to hold an unknown key
             strange = [name for name in _quoted_keys(error.message, _any(error.instance)) if name not in _known_keys()]
             sentence = _unknown(strange) if strange else None
@@ -52,7 +57,7 @@ def violations(document: Mapping[str, Any]) -> list[Violation]:
 
 def first_violation(document: Mapping[str, Any]) -> Violation | None:
     """The first of `violations`, without looking for the others."""
-    error = next(_schema().iter_errors(document), None)
+    error = next(_Judgement().of(document), None)
     return None if error is None else Violation(tuple(error.absolute_path), _rule(error), _sentence(error))
 
 
@@ -67,10 +72,54 @@ def json_path(path: Sequence[str | int]) -> str:
     return text
 
 
+class _Judgement:
+    """One validation of one document, which must stay as it is meanwhile: its parts are known by their identity."""
+
+    def __init__(self) -> None:
+        self._sound: set[tuple[str, int]] = set()  # definitions of the schema with the parts that obey them
+
+    def of(self, document: Mapping[str, Any]) -> Iterator[ValidationError]:
+        keywords = {"$ref": self._ref, "uniqueItems": _unique_items}
+        remembering: Any = extend(Draft201909Validator, keywords)  # type: ignore[no-untyped-call]
+        errors: Iterator[ValidationError] = remembering(_schema()).iter_errors(document)
+        return errors
+
+    def _ref(self, validator: Any, ref: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        part = (ref, id(instance))
+        if part in self._sound:
+            return
+        errors = Draft201909Validator.VALIDATORS["$ref"](validator, ref, instance, schema)
+        first = next(errors, None)
+        if first is None:
+            self._sound.add(part)
+            return
+        yield first
+        yield from errors
+
+
+def _unique_items(validator: Any, unique: bool, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    del schema
+    if unique and validator.is_type(instance, "array") and len(set(map(_hashable, instance))) < len(instance):
+        yield ValidationError("the items are not unique")
+
+
+def _hashable(value: Any) -> Hashable:
+    """Equal exactly for values that are equal in JSON: 1 is 1.0, and is not true. Numbers become text, because only
+    the hashes of text cannot be made to collide.
+    """
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(each)) for key, each in value.items())
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return (type(value), str(value))
+
+
 @functools.cache
-def _schema() -> Draft201909Validator:
+def _schema() -> Any:
     text = importlib.resources.files("open_data_contract_standard").joinpath("schema.json").read_text("utf-8")
-    return Draft201909Validator(json.loads(text))
+    return json.loads(text)
 
 
 def _innermost(error: ValidationError) -> ValidationError:
@@ -131,4 +180,4 @@ def _known_keys() -> frozenset[str]:
         for child in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
             yield from below(child)
 
-    return frozenset(below(_schema().schema))
+    return frozenset(below(_schema()))

@@ -23,11 +23,13 @@ from core.errors import UnusableInput
 
 MAX_BYTES = 2 * 1024 * 1024  # the largest public ODCS example has 0.2 MB
 MAX_DEPTH = 40  # ODCS itself needs about 12; the JSON Schema check recurses per level
-MAX_NODES = 200_000  # after aliases are expanded, so that an alias bomb stops early
+MAX_NODES = 100_000  # after aliases are expanded, so that an alias bomb stops early; that example has 6,000
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _INTEGER_DIGITS = 40  # more is no amount or bound, and int() of long text is slow
+_TOO_LARGE = 10**40  # the same for JSON, where Python refuses more than 4,300 digits by itself
 _CONSTANTS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
     text: text.lower() == "true" for text in ("true", "True", "TRUE", "false", "False", "FALSE")
 }
@@ -40,12 +42,12 @@ def read_document(data: bytes, what: str) -> dict[str, Any]:
     value = parse_json(data, what) if data.lstrip()[:1] == b"{" else _read_yaml(data, what)
     if not isinstance(value, dict):
         raise UnusableInput(f"{what} is not a mapping")
-    _check_size(value, what)
+    _check_values(value, what)
     return value
 
 
-def _check_size(document: Any, what: str) -> None:
-    """Bound depth and number of values; needed for JSON, and cheap for YAML."""
+def _check_values(document: Any, what: str) -> None:
+    """Bound depth and number of values, and each value: needed for JSON, and cheap for YAML."""
     level, nodes, depth = [document], 0, 0
     while level:
         nodes, depth = nodes + len(level), depth + 1
@@ -53,6 +55,8 @@ def _check_size(document: Any, what: str) -> None:
             raise UnusableInput(f"{what} is nested deeper than {MAX_DEPTH} levels")
         if nodes > MAX_NODES:
             raise UnusableInput(f"{what} holds more than {MAX_NODES} values")
+        if not all(map(_is_plain, level)):
+            raise UnusableInput(f"{what} holds a number that is too large, or text that is no Unicode")
         level = [child for node in level for child in _children(node)]
 
 
@@ -61,6 +65,17 @@ def _children(node: Any) -> Iterator[Any]:
         yield from node.values()
     elif isinstance(node, list):
         yield from node
+
+
+def _is_plain(node: Any) -> bool:
+    """JSON can write 1e999 and half a surrogate pair; neither has a canonical form that could be signed."""
+    if isinstance(node, dict):
+        return all(map(_is_plain, node))  # its keys
+    if isinstance(node, int):
+        return abs(node) < _TOO_LARGE
+    if isinstance(node, float):
+        return math.isfinite(node)
+    return not isinstance(node, str) or node.isascii() or not _HALF_PAIR.search(node)
 
 
 def _read_yaml(data: bytes, what: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 from core.errors import UnusableInput
 
 COLUMN_NAME_LENGTH = 200
+MOST_COLUMNS = 1_000  # of one table, nested ones too; what judges them takes more than linear time
 NESTING_LEVELS = 8  # objects and arrays inside each other; a deeper one is better delivered as columns
 ITEMS = "[]"  # stands after the name of an array for its items: telefoons[]
 _TYPES_WITHOUT_COLUMNS = ("map", "vector")
@@ -72,10 +73,12 @@ class Table:
 
 def read_table(schema_object: Mapping[str, Any]) -> Table:
     """A `Table` from one ODCS schema object that already obeys the ODCS JSON Schema."""
-    name = checked_column_name(schema_object["name"])
+    name = checked_delivered_name(schema_object["name"])
     columns = tuple(_read_property(each, "", 1) for each in schema_object.get("properties") or [])
     if not columns:
         raise UnusableInput("the table of the contract has no properties")
+    if sum(1 for column in columns for _ in column.walk()) > MOST_COLUMNS:
+        raise UnusableInput(f"the table has more than {MOST_COLUMNS} columns and nested values")
     _distinct(columns)
     _own_properties(schema_object, name)
     relationships = schema_object.get("relationships") or []
@@ -98,8 +101,15 @@ def checked_column_name(name: str) -> str:
     return name
 
 
+def checked_delivered_name(name: str) -> str:
+    """`name` for a table or column in a delivery, where a recipient may make a file of it: no part of a path."""
+    if set("/\\") & set(name) or name in (".", ".."):
+        raise UnusableInput("a table or column has a name with / or \\, which could be read as a path: rename it")
+    return checked_column_name(name)
+
+
 def _read_property(raw: Mapping[str, Any], prefix: str, level: int) -> Column:
-    own_name = checked_column_name(raw["name"])
+    own_name = checked_delivered_name(raw["name"])
     source_name = checked_column_name(raw.get("physicalName") or own_name)
     if level > 1 and source_name != own_name:
         raise UnusableInput(f"column {prefix}{own_name} has a physicalName, and only whole columns can be renamed")

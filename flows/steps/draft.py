@@ -22,7 +22,7 @@ from keys.kinds import parse_sealing_key, preferred
 from keys.private.custody import Role
 from schemas.export import odcs
 from schemas.products import product_document, product_table
-from schemas.table import checked_column_name
+from schemas.table import checked_delivered_name
 
 _HEADER = """\
 # Draft of agreement {id}. Edit it: remove the columns and rows that are not needed, state purpose and legal basis,
@@ -118,7 +118,7 @@ def _table(source_id: str, schema: dict[str, pl.DataType], columns: Sequence[str
 
 def _column(name: str, dtype: pl.DataType) -> dict[str, Any]:
     try:
-        checked_column_name(name)
+        checked_delivered_name(name)
         refused = False
     except UnusableInput:
         refused = True

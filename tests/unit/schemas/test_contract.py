@@ -65,6 +65,19 @@ def test_column_name_that_could_select_other_columns_is_refused(name, key):
         load_contract(contract(table(prop() | {key: name})))
 
 
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "C:\\a", "..", "."])
+def test_name_that_could_become_a_path_is_refused(name):
+    for data in (contract(table(prop(name))), contract(table(prop(), name=name))):
+        with pytest.raises(UnusableInput, match="path"):
+            load_contract(data)
+    assert load_contract(contract(table(prop(physicalName="a/b")))).table.columns[0].source_name == "a/b"
+
+
+def test_columns_beyond_the_limit_are_refused():
+    with pytest.raises(UnusableInput, match="more than 1000 columns"):
+        load_contract(contract(table(*(prop(f"c{at}") for at in range(1001)))))
+
+
 @pytest.mark.parametrize(
     ("properties", "reason"),
     [

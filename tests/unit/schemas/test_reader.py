@@ -86,3 +86,13 @@ def test_the_line_of_the_defect_is_named():
 
 def test_json_is_read_too_even_with_tabs_that_yaml_refuses():
     assert read('{\n\t"a":\t[1]}') == {"a": [1]}
+
+
+@pytest.mark.parametrize("value", ["1e999", "9" * 41, '"\\ud800"', '{"\\udc00": 1}', '["\\ud83d", "\\ude00"]'])
+def test_json_that_could_not_be_signed_is_refused(value):
+    with pytest.raises(UnusableInput, match="too large, or text that is no Unicode"):
+        read('{"a": ' + value + "}")
+
+
+def test_json_may_write_a_whole_pair():
+    assert read('{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
