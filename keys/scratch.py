@@ -10,11 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,6 +22,7 @@ from core.errors import StorageFull, Unexpected
 
 _KEY_BITS = 256
 _NONCE_BYTES = 12  # NIST SP 800-38D
+T = TypeVar("T")
 
 
 class SealedScratch:
@@ -39,8 +39,7 @@ class SealedScratch:
         """Seal a block onto the end; `StorageFull` when the disk is."""
         number = len(self._blocks)
         sealed = self._sealer.encrypt(_nonce(number), block, None)
-        with _disk_errors():
-            _write(self._open(), sealed, self._end)
+        _on_disk(lambda: _write(self._open(), sealed, self._end))
         self._blocks.append((self._end, len(sealed)))
         self._end += len(sealed)
         return number
@@ -48,8 +47,7 @@ class SealedScratch:
     def read(self, ticket: int) -> bytes:
         """The block again; `Unexpected` if the file no longer holds what was written."""
         offset, size = self._blocks[ticket]
-        with _disk_errors():
-            sealed = _read(self._open(), size, offset)
+        sealed = _on_disk(lambda: _read(self._open(), size, offset))
         try:
             return self._sealer.decrypt(_nonce(ticket), sealed, None)
         except InvalidTag:
@@ -99,14 +97,12 @@ def _read(file: int, size: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    code = None
+def _on_disk(work: Callable[[], T]) -> T:
+    """What `work` gives; the operating system's own error names a path of ours, so it is dropped."""
     try:
-        yield
+        return work()
     except OSError as error:
         code = error.errno
     if code in (errno.ENOSPC, errno.EDQUOT):
         raise StorageFull("the disk for scratch files is full: free space in the staging folder and resume")
-    if code is not None:
-        raise Unexpected(f"the disk for scratch files failed ({errno.errorcode.get(code, code)}): check it and resume")
+    raise Unexpected(f"the disk for scratch files failed ({errno.errorcode.get(code or 0, code)}): check it and resume")

@@ -50,7 +50,6 @@ class WholeDelivery:
         dtypes: Mapping[str, pl.DataType],
         scratch: Scratch | None = None,
         sums: Sequence[str] = (),
-        room: int = ROOM,
     ) -> None:
         self._compiled, self._dtypes = compiled, dtypes
         self.rows = 0
@@ -59,7 +58,7 @@ class WholeDelivery:
         self._totals = dict.fromkeys((name for rule in compiled.totals for name in (rule.column, *rule.columns)), 0)
         self._metrics = [0] * len(compiled.metrics)
         self._seed = secrets.randbits(64)
-        self._hashes = self._start_hashing(scratch or MemoryScratch(), room)
+        self._hashes = self._start_hashing(scratch or MemoryScratch())
 
     def add(self, frame: pl.DataFrame, is_sound: IsSound) -> None:
         """Take one batch; a column that is not sound (missing, or of another type) is left out."""
@@ -97,12 +96,12 @@ class WholeDelivery:
             allowed = None if threshold is EXACTLY_NONE else str(threshold)
             yield Result(label, rule, count, threshold.severity, allowed, holds)
 
-    def _start_hashing(self, scratch: Scratch, room: int) -> dict[_Key, KeyHashes]:
+    def _start_hashing(self, scratch: Scratch) -> dict[_Key, KeyHashes]:
         counted = dict.fromkeys((self._unique(each.columns) for each in self._compiled.unique_keys), False)
         for reference in self._compiled.references:
             origin, target = self._paired(reference)
             counted |= {target: counted.get(target, False), origin: True}
-        each = max(room // max(len(counted), 1), 1)
+        each = ROOM // max(len(counted), 1)
         return {key: KeyHashes(scratch, each, counted=is_counted) for key, is_counted in counted.items()}
 
     def _unique(self, columns: tuple[str, ...]) -> _Key:
