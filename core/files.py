@@ -1,7 +1,8 @@
-"""A new file that appears whole or not at all: written beside its place, synced, then put there."""
+"""Files that are never half: a new one is written beside its place, synced, then put there; a list grows by lines."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -49,3 +50,34 @@ def _created(draft: Path, path: Path, mode: int) -> int:
     except OSError as error:
         error.filename = str(path)  # the name that the caller knows
         raise
+
+
+@contextmanager
+def append_only(path: Path, *, mode: int) -> Iterator[FileIO]:
+    """A file of lines, made if it is not there, for the one process that may append to it now (`append_line`).
+
+    What a crash left of a line that was never completed is cut: it would spoil the one that follows.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+    with FileIO(descriptor, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.ftruncate(descriptor, _end_of_last_line(descriptor))
+        yield file
+
+
+def append_line(file: FileIO, line: bytes) -> None:
+    """Put `line` and its end behind the others, on disk before it returns; OSError if it does not fit."""
+    if file.write(line + b"\n") != len(line) + 1:
+        raise OSError("not written whole")
+    os.fsync(file.fileno())
+
+
+def _end_of_last_line(descriptor: int) -> int:
+    end = os.fstat(descriptor).st_size
+    while end:
+        start = max(0, end - 4096)
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0

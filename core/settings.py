@@ -1,4 +1,5 @@
-"""All settings in one frozen object, read once at the start. Nothing else in the project reads the environment.
+"""All settings in one frozen object, read once at the start. Nothing else in the project reads the environment, except
+that a key URI `env:NAME` names a variable that `keys.private.secret` reads.
 
 ``GLA_HOME`` (default ``./.gla``) holds everything that a local run writes; ``GLA_DATABASE_URL`` names another database.
 A nested setting is named with two underscores, for example ``GLA_DROPZONE__PORT=2222``.
@@ -45,6 +46,23 @@ class RegistrySettings(BaseModel):
     overlap_days: int = Field(default=30, ge=0)  # both keys are sealed to for so long after a rotation
 
 
+class KeySettings(BaseModel):
+    """Where our own keys are, by URI (`keys.private.uri`); without one a key is a file below `keys_dir`.
+
+    A URI holds no secret, but one that was written wrongly might: so none is shown.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    agreement_seal: str | None = Field(default=None, repr=False)
+    manifest: str | None = Field(default=None, repr=False)
+    manifest_mldsa: str | None = Field(default=None, repr=False)  # absent: no second signature is made
+    ledger: str | None = Field(default=None, repr=False)
+    intake: str | None = Field(default=None, repr=False)
+    person_digests: str | None = Field(default=None, repr=False)
+    dropzone_host: str | None = Field(default=None, repr=False)
+
+
 class Settings(BaseSettings):
     """Built once by the program that starts; handed to everything below."""
 
@@ -56,6 +74,7 @@ class Settings(BaseSettings):
     prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     dropzone: DropzoneSettings = DropzoneSettings()
     delivery: DeliverySettings = DeliverySettings()
+    keys: KeySettings = KeySettings()
     registry: RegistrySettings = RegistrySettings()
 
     @property

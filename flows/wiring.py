@@ -16,7 +16,8 @@ from core.database import migrate, open_engine
 from core.errors import KeyUnusable
 from core.settings import Settings
 from flows.sources.registry import Sources
-from keys.private.custody import Custody, Role
+from keys.private.custody import Custody
+from keys.roles import SSH_ROLES, Role
 from keys.scratch import SealedScratch
 from ledger.checkpoints import write_checkpoint
 from ledger.store import Ledger
@@ -68,8 +69,8 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = open_engine(settings.resolved_database_url)
     migrate(engine)
-    custody = Custody(settings.keys_dir)
-    for role in Role:
+    custody = open_custody(settings, clock)
+    for role in SSH_ROLES:
         if not custody.exists(role):
             with suppress(KeyUnusable):  # another process made it at the same moment
                 custody.create(role)
@@ -82,3 +83,9 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
         destinations=Destinations(settings.config_dir),
         clock=clock,
     )
+
+
+def open_custody(settings: Settings, clock: Clock = utc_now) -> Custody:
+    """Our own keys, where the settings say that they are."""
+    named = {role: getattr(settings.keys, role.replace("-", "_")) for role in Role}
+    return Custody(settings.keys_dir, {role: uri for role, uri in named.items() if uri is not None}, clock)

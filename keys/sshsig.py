@@ -13,7 +13,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from core.errors import KeyUnusable, SignerUnknown
+from keys.verification import Reason, Verification
 
 _MAGIC = b"SSHSIG"
 _VERSION = 1
@@ -47,6 +47,7 @@ class Namespace(StrEnum):
     POSSESSION = "gla-possession"
     ROTATION = "gla-rotation"
     LEDGER = "gla-ledger"
+    KEY_HISTORY = "gla-key-history"
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,25 @@ def parse_public_key(line: str) -> SshPublicKey:
     return key
 
 
+def judge(signature: str, message: bytes, namespace: str) -> Verification:
+    """Whether somebody's key signed `message` for `namespace`, and whose, or why not. Never raises."""
+    try:
+        return Verification(Reason.VALID, _verified(signature, message, namespace).line)
+    except _Refused as refusal:
+        return Verification(refusal.reason)
+    except InvalidSignature:
+        return Verification(Reason.NOT_GENUINE)
+    except KeyUnusable:
+        return Verification(Reason.UNACCEPTED)
+    except Exception:  # noqa: BLE001  whatever goes wrong while reading a stranger's bytes is a refusal
+        return Verification(Reason.MALFORMED)
+
+
 def verify(signature: str, message: bytes, namespace: str) -> SshPublicKey:
     """The key whose owner signed `message` for `namespace`; raises `SignerUnknown` for any defect at all."""
-    with suppress(Exception):  # whatever goes wrong while reading a stranger's bytes is a refusal
-        return _verified(signature, message, namespace)
-    raise SignerUnknown(f"this is not a valid SSH signature of the document for {namespace}")
+    judged = judge(signature, message, namespace)
+    judged.require(f"this is not a valid SSH signature of the document for {namespace}")
+    return SshPublicKey(str(judged.key))
 
 
 def verify_by(signature: str, message: bytes, namespace: str, fingerprint: str) -> SshPublicKey:
@@ -107,6 +122,16 @@ def armored(key: SshPublicKey, namespace: str, signature: bytes, hash_name: str 
     return "\n".join([_BEGIN, *lines, _END, ""])
 
 
+def ecdsa_signature(r: int, s: int) -> bytes:
+    """The two numbers of an ECDSA signature in SSH's form (RFC 5656, section 3.1.2)."""
+    return pack(_multiple_precision(r)) + pack(_multiple_precision(s))
+
+
+def _multiple_precision(number: int) -> bytes:
+    """A positive `mpint` (RFC 4251, section 5): the first bit is a sign."""
+    return number.to_bytes(number.bit_length() // 8 + 1, "big")
+
+
 def pack(data: bytes) -> bytes:
     """An SSH string (RFC 4251, section 5): length and bytes."""
     return len(data).to_bytes(4, "big") + data
@@ -126,14 +151,22 @@ def _unpack(data: bytes, count: int) -> list[bytes]:
     return fields
 
 
+class _Refused(Exception):
+    def __init__(self, reason: Reason) -> None:
+        super().__init__()
+        self.reason = reason
+
+
 def _verified(signature: str, message: bytes, namespace: str) -> SshPublicKey:
     blob = _dearmored(signature)
     head = _MAGIC + _VERSION.to_bytes(4, "big")
     if not blob.startswith(head):
         raise ValueError("not a version 1 signature")
     key_blob, signed_namespace, reserved, hash_name, inner = _unpack(blob[len(head) :], 5)
-    if not namespace or signed_namespace != namespace.encode() or hash_name not in (b"sha256", b"sha512") or reserved:
-        raise ValueError("another purpose, an unwanted hash or a field without a meaning")
+    if not namespace or signed_namespace != namespace.encode():
+        raise _Refused(Reason.ANOTHER_PURPOSE)
+    if hash_name not in (b"sha256", b"sha512") or reserved:
+        raise _Refused(Reason.UNACCEPTED)
     kind = key_blob[4 : 4 + int.from_bytes(key_blob[:4], "big")].decode("ascii")
     key = parse_public_key(f"{kind} {base64.b64encode(key_blob).decode()}")
     algorithm, raw = _unpack(inner, 2)
@@ -154,12 +187,13 @@ def _dearmored(text: str) -> bytes:
 
 
 def _check(key: SshPublicKey, algorithm: bytes, signature: bytes, data: bytes) -> None:
-    """Raises InvalidSignature or ValueError unless `signature` is genuine and of the algorithm that fits the key."""
+    """Raises an exception unless `signature` is genuine and of the algorithm that fits the key."""
     loaded = _loaded(key)
+    accepted = _RSA_HASHES if isinstance(loaded, rsa.RSAPublicKey) else (key.line.split(" ")[0].encode(),)
+    if algorithm not in accepted:
+        raise _Refused(Reason.UNACCEPTED)
     if isinstance(loaded, rsa.RSAPublicKey):
         loaded.verify(signature, data, padding.PKCS1v15(), _RSA_HASHES[algorithm])
-    elif algorithm.decode("ascii") != key.line.split(" ")[0]:
-        raise InvalidSignature
     elif isinstance(loaded, ec.EllipticCurvePublicKey):
         r, s = (int.from_bytes(part, "big", signed=True) for part in _unpack(signature, 2))
         loaded.verify(encode_dss_signature(r, s), data, ec.ECDSA(_CURVE_HASHES[loaded.curve.key_size]))

@@ -7,9 +7,7 @@ protects as far as it lies where the owner of the database cannot write.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from core.canonical import canonical_json, parse_json
 from core.clock import Clock, to_rfc3339
 from core.database import reading
 from core.errors import GlaError, LedgerTampered, LedgerUnavailable
+from core.files import append_line, append_only
 from ledger.events import LAST
 
 NAMESPACE = "gla-ledger"
@@ -57,7 +56,7 @@ def write_checkpoint(engine: Engine, path: Path, signer: CheckpointSigner, clock
         return None
     checkpoint = Checkpoint(last.seq, last.hash, to_rfc3339(clock()))
     signature = signer.sign(checkpoint.message(), NAMESPACE)
-    _append_line(path, canonical_json({**json.loads(checkpoint.message()), "signature": signature}) + b"\n")
+    _append_line(path, canonical_json({**json.loads(checkpoint.message()), "signature": signature}))
     return checkpoint
 
 
@@ -93,23 +92,9 @@ def _read(line: bytes, number: int, verifier: Verifier) -> Checkpoint:
 def _append_line(path: Path, line: bytes) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "r+b", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            _drop_unfinished_line(file.fileno())
-            if os.write(file.fileno(), line) != len(line):
-                raise OSError
-            os.fsync(file.fileno())
+        with append_only(path, mode=0o600) as file:
+            append_line(file, line)
         return
     except OSError as error:
         reason = type(error).__name__
     raise LedgerUnavailable(f"the checkpoint cannot be written ({reason}): check the folder and its free space")
-
-
-def _drop_unfinished_line(descriptor: int) -> None:
-    """Cut what a crash left of a line that was never completed: it would spoil the one that follows."""
-    size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, 4096, max(0, size - 4096))
-    unfinished = len(tail) - (tail.rfind(b"\n") + 1)
-    if unfinished:
-        os.ftruncate(descriptor, size - unfinished)

@@ -1,72 +1,173 @@
-"""Where our own private keys live: one directory of mode 0700, and one file of mode 0600 for each role.
+"""Our own private keys, and the published history of them (`keys.published`), which lies beside them.
 
-The files are OpenSSH private keys, so that sshd and ssh-keygen read them too. A key is never replaced here: rotation
-is a deliberate act that keeps the old public key known.
+Every key of ours that is used is published first, and the history must lead to the key that the settings name: so old
+signatures stay checkable, and nobody adds or hides a key. A key is never replaced here but by `keys.private.rotation`.
 """
 
 from __future__ import annotations
 
-import stat
-from enum import StrEnum
+import base64
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
-from core.errors import KeyUnusable
-from core.files import new_file
-from keys.private.signing import Signer, load_signer
-from keys.sshsig import SshPublicKey
+from core.clock import Clock, utc_now
+from core.errors import GlaError, KeyUnusable
+from core.files import append_line, append_only
+from keys import published
+from keys.private.identities import Identity
+from keys.private.material import DigestSecrets, Intake, Material, public_line
+from keys.private.mldsa import MldsaSigner
+from keys.private.places import KeyPlaces
+from keys.private.secret import Secret
+from keys.private.signing import SigningKey
+from keys.private.uri import KeyUri
+from keys.published import Entry, KeyHistory, PublishedKey
+from keys.roles import Role
+from keys.sshsig import Namespace, SshPublicKey
+from keys.verification import Reason, Verification
+
+__all__ = ["Custody", "Role"]
+
+_HISTORY = "history.jsonl"
 
 
-class Role(StrEnum):
-    """What a key may be used for."""
+class Custody(KeyPlaces):
+    """Our keys. Reading raises `KeyUnusable` for a key that is absent or open to others, with the next step."""
 
-    AGREEMENT_SEAL = "agreement-seal"
-    MANIFEST = "manifest"
-    LEDGER = "ledger"
-    DROPZONE_HOST = "dropzone-host"
+    def __init__(self, directory: Path, uris: Mapping[Role, str] | None = None, clock: Clock = utc_now) -> None:
+        super().__init__(directory, uris)
+        self._clock = clock
 
+    def create(self, role: Role) -> PublishedKey:
+        """Make the key of a role, in its file or token, and publish it.
 
-class Custody:
-    """Our keys in `directory`. Reading raises `KeyUnusable` for a key that is absent or open to others."""
+        Raises `KeyUnusable` if there is one, also when another process is first.
+        """
+        self.make(role, self.uri(role))
+        return self.published(role)[-1]
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def path(self, role: Role) -> Path:
-        """The private key file of a role, for programs that read it themselves."""
-        return self._directory / role.value
-
-    def exists(self, role: Role) -> bool:
-        return self.path(role).is_file()
-
-    def create(self, role: Role) -> SshPublicKey:
-        """Make the key of a role; raises `KeyUnusable` if there is one, also when another process is first."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._check_directory()
-        signer = Signer.generate()
-        try:
-            with new_file(self.path(role), mode=0o600, replace=False) as file:
-                file.write(signer.private_file())
-        except FileExistsError:
-            taken = True
-        else:
-            taken = False
-        if taken:
-            raise KeyUnusable(f"there is a key for {role} already, and it is not replaced")
-        return signer.public_key
-
-    def signer(self, role: Role) -> Signer:
-        self._check_directory()
-        return load_signer(self.path(role))
+    def signer(self, role: Role) -> SigningKey:
+        """The key that signs for one of the SSH roles."""
+        key = self.load(role)
+        if isinstance(key, MldsaSigner | Intake | DigestSecrets):
+            raise KeyUnusable(f"the {role} key makes no SSH signatures")
+        return key
 
     def public_key(self, role: Role) -> SshPublicKey:
+        """The public key of today of one of the SSH roles."""
         return self.signer(role).public_key
 
-    def _check_directory(self) -> None:
+    def mldsa_signer(self) -> MldsaSigner | None:
+        """The key of the second signature on deliveries; None where the settings name none."""
+        if not self.configured(Role.MANIFEST_MLDSA):
+            return None
+        key = self._lazily(Role.MANIFEST_MLDSA)
+        assert isinstance(key, MldsaSigner), "this role has only such keys"
+        return key
+
+    def identities(self) -> tuple[Identity, ...]:
+        """What opens files that are sealed to us, newest first; made when it is first asked for."""
+        key = self._lazily(Role.INTAKE)
+        assert isinstance(key, Intake), "this role has only such keys"
+        return key.identities
+
+    def person_digest_secrets(self) -> tuple[Secret, ...]:
+        """What digests of persons are keyed with, the one of today first; made when it is first asked for."""
+        key = self._lazily(Role.PERSON_DIGESTS)
+        assert isinstance(key, DigestSecrets), "this role has only such keys"
+        return key.secrets
+
+    def _lazily(self, role: Role) -> Material:
+        if not self.exists(role):
+            try:
+                self.create(role)
+            except KeyUnusable as error:
+                if not self.exists(role):  # otherwise another process made it at the same moment
+                    raise error.with_traceback(None) from None
+        self.published(role)
+        return self.load(role)
+
+    @property
+    def history_path(self) -> Path:
+        return self.directory / _HISTORY
+
+    def history(self) -> KeyHistory:
+        """As it was read; `KeyHistory.of` verifies."""
         try:
-            mode = self._directory.stat().st_mode
-        except OSError:
-            mode = None
-        if mode is None or not stat.S_ISDIR(mode):
-            raise KeyUnusable(f"the key directory {self._directory} is not there: create the keys first")
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyUnusable(f"the key directory {self._directory} is open to others: it must have mode 0700")
+            return KeyHistory.parse(self.history_path.read_bytes())
+        except FileNotFoundError:
+            return KeyHistory()
+        except OSError as error:
+            reason = error.strerror
+        raise KeyUnusable(f"the history of our keys cannot be read ({reason}): check {self.history_path}")
+
+    def published(self, role: Role) -> tuple[PublishedKey, ...]:
+        """All keys of a role, oldest first, signed by one another, and ending with the key that the settings name.
+
+        A key of which nothing was published yet gets its first entry. `KeyUnusable` if the history leads elsewhere.
+        """
+        line = public_line(self.load(role))
+        keys = self.history().of(role)
+        if not keys:
+            self.publish(role, self.uri(role), None)
+            keys = self.history().of(role)
+        if keys[-1].line != line:
+            raise KeyUnusable(
+                f"the {role} key is not the one that the history of our keys ends with, {keys[-1].fingerprint}: "
+                f"set {role.setting} to that key, or finish its rotation with gla keys rotate-own {role}"
+            )
+        return keys
+
+    def publish(self, role: Role, uri: KeyUri, replaced: Material | None) -> None:
+        """Append the key at `uri` to the history, signed by the one that it replaces and by itself.
+
+        Without one that it replaces it becomes the first of its role, unless another process made it so.
+        """
+        key, endorser = self.load(role, uri), replaced
+        if not published.can_sign(role):
+            self.published(Role.AGREEMENT_SEAL)
+            endorser = self.load(Role.AGREEMENT_SEAL)
+        self.check_directory()
+        try:
+            with append_only(self.history_path, mode=0o600) as file:
+                history = self.history()
+                last = history.last(role)
+                if replaced is None and last is not None:
+                    return
+                if replaced is not None and (last is None or last.key != public_line(replaced)):
+                    raise KeyUnusable(
+                        f"the {role} key was replaced by someone else at the same time: see gla keys history"
+                    )
+                draft = published.new_entry(history, role, public_line(key), self._clock())
+                append_line(file, _signed(draft, key, endorser).line())
+            return
+        except OSError as error:
+            reason = error.strerror
+        raise KeyUnusable(f"the history of our keys cannot be written ({reason}): check {self.history_path}")
+
+    def verify(
+        self, role: Role, signature: str, message: bytes, namespace: Namespace, at: datetime | None = None
+    ) -> Verification:
+        """Whether a key of ours signed, today's or an earlier one. `at` is as in `published.judge`.
+
+        Deny on any exception; only what is wrong with our own key or history is raised: the operator must act then.
+        """
+        try:
+            return published.judge(self.published(role), signature, message, namespace, at)
+        except GlaError:
+            raise
+        except Exception:  # noqa: BLE001  deny, whatever it was
+            return Verification(Reason.NOT_CHECKED)
+
+
+def _signed(entry: Entry, key: Material, endorser: Material | None) -> Entry:
+    message = entry.message()
+    return Entry(entry.role, entry.key, entry.since, entry.previous, _sign(endorser, message), _sign(key, message))
+
+
+def _sign(key: Material | None, message: bytes) -> str | None:
+    if key is None or isinstance(key, Intake | DigestSecrets):
+        return None
+    signature = key.sign(message, Namespace.KEY_HISTORY)
+    return signature if isinstance(signature, str) else base64.b64encode(signature).decode()

@@ -1,10 +1,9 @@
-"""Our signatures: Ed25519 in the SSHSIG form, so that `ssh-keygen -Y verify` checks them. Also reads the key file."""
+"""Our signatures in the SSHSIG form, so that `ssh-keygen -Y verify` checks them, with a key that is in memory."""
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -16,11 +15,19 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from core.errors import KeyUnusable
+from keys.private.secret import Secret, read_secret_file
 from keys.sshsig import SshPublicKey, armored, pack, parse_public_key, signed_data
 
 _ALGORITHM = b"ssh-ed25519"
-_FILE_LIMIT = 64 * 1024  # bytes; an Ed25519 key file has about 400
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class SigningKey(Protocol):
+    """What makes SSH signatures, wherever its private half is: in memory, or in a token."""
+
+    @property
+    def public_key(self) -> SshPublicKey: ...
+    def sign(self, message: bytes, namespace: str) -> str:
+        """The text of an SSH signature over `message`, valid for `namespace` only."""
 
 
 class Signer:
@@ -37,7 +44,6 @@ class Signer:
         return cls(Ed25519PrivateKey.generate())
 
     def sign(self, message: bytes, namespace: str) -> str:
-        """The text of an SSH signature over `message`, valid for `namespace` only."""
         if not namespace:
             raise ValueError("a signature needs a namespace")
         signature = pack(_ALGORITHM) + pack(self._key.sign(signed_data(message, namespace)))
@@ -53,27 +59,15 @@ class Signer:
 
 def load_signer(path: Path) -> Signer:
     """Read an Ed25519 OpenSSH private key file; raises `KeyUnusable` if it is absent, open to others or unreadable."""
-    data = _private_content(path)
+    return signer_from(read_secret_file(path), str(path))
+
+
+def signer_from(secret: Secret, place: str) -> Signer:
+    """The signer of an OpenSSH private key; `KeyUnusable` names the `place` that holds something else."""
     try:
-        key = load_ssh_private_key(data, password=None)
+        key = load_ssh_private_key(secret.reveal(), password=None)
     except Exception:  # noqa: BLE001  foreign and many; none of them may carry the content further
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyUnusable(f"{path} is not an ed25519 private key of OpenSSH without a passphrase")
+        raise KeyUnusable(f"{place} is not an ed25519 private key of OpenSSH without a passphrase")
     return Signer(key)
-
-
-def _private_content(path: Path) -> bytes:
-    try:
-        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb") as file:  # noqa: PTH123
-            status = os.fstat(file.fileno())
-            data = file.read(_FILE_LIMIT)
-    except OSError as error:
-        reason = error.strerror
-    else:
-        reason = None
-    if reason is not None:
-        raise KeyUnusable(f"the private key {path} cannot be read: {reason}")
-    if status.st_mode & _OTHERS or status.st_uid not in (0, os.geteuid()):
-        raise KeyUnusable(f"the private key {path} is open to others: it must be yours, with mode 0600")
-    return data

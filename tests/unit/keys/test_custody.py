@@ -21,9 +21,9 @@ def custody(tmp_path: Path) -> Custody:
 
 def test_a_key_that_was_made_signs_as_itself(custody: Custody) -> None:
     public = custody.create(Role.MANIFEST)
-    assert custody.public_key(Role.MANIFEST) == public
+    assert custody.public_key(Role.MANIFEST).line == public.line
     signature = custody.signer(Role.MANIFEST).sign(b"x", Namespace.MANIFEST)
-    assert verify(signature, b"x", Namespace.MANIFEST) == public
+    assert verify(signature, b"x", Namespace.MANIFEST).line == public.line
 
 
 def test_every_role_has_a_key_of_its_own(custody: Custody) -> None:
@@ -38,14 +38,15 @@ def test_keys_are_for_their_owner_only_whatever_the_umask(custody: Custody, tmp_
         os.umask(before)
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
     assert custody.path(Role.LEDGER).stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["ledger"]
+    assert custody.history_path.stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in (tmp_path / "keys").iterdir()} == {"ledger", "history.jsonl"}
 
 
 def test_a_key_is_never_replaced(custody: Custody) -> None:
     public = custody.create(Role.LEDGER)
     with pytest.raises(KeyUnusable, match="already"):
         custody.create(Role.LEDGER)
-    assert custody.public_key(Role.LEDGER) == public
+    assert custody.public_key(Role.LEDGER).line == public.line
 
 
 def _create(directory: Path) -> str | None:

@@ -1,0 +1,172 @@
+"""Keys in a PKCS#11 token: made in it, never leaving it, and signing inside it. The only module that knows PKCS#11.
+
+Ed25519 where the token has it, else ECDSA P-256. The PIN is read for each signature and used once: a wrong one is not
+tried again, since tokens lock after a few. Foreign exceptions end here; none of ours shows a PIN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pkcs11
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11 import exceptions as foreign
+
+from core.errors import KeyUnusable
+from keys.private.uri import TokenUri
+from keys.sshsig import SshPublicKey, armored, ecdsa_signature, pack, parse_public_key, signed_data, verify_by
+
+_ED25519 = b"\x06\x03\x2b\x65\x70"  # DER of the curve's name (RFC 8410)
+_P256 = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"  # (RFC 5480)
+_HALF = 32  # bytes of each number in a P-256 signature, and of an Ed25519 key
+_OCTET_STRING = 0x04
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (foreign.NoSuchToken, "there is no such token: plug it in, or correct the token's name in the URI"),
+    (foreign.NoSuchKey, "the token holds no such key: make it with gla keys create, or correct the object in the URI"),
+    (foreign.MultipleObjectsReturned, "the token holds more than one such key: give each its own object label"),
+    (foreign.MultipleTokensReturned, "there is more than one such token: add serial=... to the URI"),
+    (foreign.PinLocked, "the token has locked its PIN after too many wrong ones: unlock it with its security officer"),
+    (foreign.PinIncorrect, "the PIN is wrong: correct what pin-source names before anything tries again"),
+    (foreign.PinInvalid, "the PIN is wrong: correct what pin-source names before anything tries again"),
+    (foreign.PinLenRange, "the PIN is wrong: correct what pin-source names before anything tries again"),
+    (foreign.UserPinNotInitialized, "the token has no PIN yet: initialise it"),
+)
+_OTHERWISE = "the token does not do it: see whether it works with pkcs11-tool"
+
+_turn = threading.RLock()  # a token knows one login for the whole process, so one session at a time
+_modules: dict[str, tuple[Any, int]] = {}  # with the process that opened it: a fork must begin anew
+
+_T = TypeVar("_T")
+
+
+class TokenSigner:
+    """One key pair in a token. Holds the public half only; `repr` shows its fingerprint."""
+
+    def __init__(self, uri: TokenUri, public_key: SshPublicKey) -> None:
+        self._uri = uri
+        self.public_key = public_key
+
+    def sign(self, message: bytes, namespace: str) -> str:
+        """The text of an SSH signature over `message`; `KeyUnusable` says what is wrong with token, PIN or key."""
+        if not namespace:
+            raise ValueError("a signature needs a namespace")
+        data = signed_data(message, namespace)
+        raw = _translated(self._uri, lambda: _sign(self._uri, self.public_key, data))
+        kind = self.public_key.line.split(" ")[0]
+        if kind != "ssh-ed25519":
+            raw = ecdsa_signature(int.from_bytes(raw[:_HALF], "big"), int.from_bytes(raw[_HALF:], "big"))
+        text = armored(self.public_key, namespace, pack(kind.encode()) + pack(raw))
+        verify_by(text, message, namespace, self.public_key.fingerprint)  # a faulty signature could give the key away
+        return text
+
+    def __repr__(self) -> str:
+        return f"<signer in a token {self.public_key.fingerprint}>"
+
+
+def load_token_signer(uri: TokenUri) -> TokenSigner:
+    """The signer of a key pair in a token; reads the public half, which takes no PIN."""
+    return TokenSigner(uri, _translated(uri, lambda: _public_key(uri)))
+
+
+def create_token_key(uri: TokenUri) -> TokenSigner:
+    """Make a key pair inside the token; `KeyUnusable` if one has this label already."""
+    return TokenSigner(uri, _translated(uri, lambda: _create(uri)))
+
+
+def _translated(uri: TokenUri, action: Callable[[], _T]) -> _T:
+    try:
+        return action()
+    except KeyUnusable as error:
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001  foreign and many; none of them may carry a PIN further
+        reason = next((text for kind, text in _REASONS if isinstance(error, kind)), _OTHERWISE)
+    raise KeyUnusable(f"{uri}: {reason}")
+
+
+@contextmanager
+def _session(uri: TokenUri, *, login: bool, write: bool = False) -> Iterator[Any]:
+    """One session, closed and logged out at the end."""
+    pin = uri.pin.read().text() if login else None
+    with _turn:
+        module = _module(uri)
+        serial = {} if uri.serial is None else {"token_serial": uri.serial.encode()}
+        token = module.get_token(token_label=uri.token, **serial)
+        with token.open(rw=write, user_pin=pin) as session:
+            yield session
+
+
+def _module(uri: TokenUri) -> Any:
+    name = str(uri.module)
+    module, process = _modules.get(name, (None, 0))
+    try:
+        if module is None:
+            module = pkcs11.lib(name)
+        elif process != os.getpid():
+            module.reinitialize()
+    except Exception:  # noqa: BLE001  not a library, not for this machine, or not willing
+        module = None
+    if module is None:
+        raise KeyUnusable(f"the PKCS#11 module {name} cannot be loaded: install it, or correct module-path in the URI")
+    _modules[name] = (module, os.getpid())
+    return module
+
+
+def _public_key(uri: TokenUri) -> SshPublicKey:
+    with _session(uri, login=False) as session:
+        return _ssh_key(session.get_key(object_class=ObjectClass.PUBLIC_KEY, label=uri.label))
+
+
+def _ssh_key(public: Any) -> SshPublicKey:
+    point = _octets(bytes(public[Attribute.EC_POINT]))
+    key: Ed25519PublicKey | EllipticCurvePublicKey
+    if public.key_type == KeyType.EC_EDWARDS and len(point) == _HALF:
+        key = Ed25519PublicKey.from_public_bytes(point)
+    elif public.key_type == KeyType.EC and bytes(public[Attribute.EC_PARAMS]) == _P256:
+        key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point)
+    else:
+        raise KeyUnusable("the key is neither Ed25519 nor ECDSA P-256: make another with gla keys create")
+    return parse_public_key(key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode())
+
+
+def _octets(encoded: bytes) -> bytes:
+    """The point, which PKCS#11 wraps in a DER octet string and some tokens do not."""
+    wrapped = len(encoded) > 2 and encoded[0] == _OCTET_STRING and encoded[1] == len(encoded) - 2
+    return encoded[2:] if wrapped else encoded
+
+
+def _sign(uri: TokenUri, expected: SshPublicKey, data: bytes) -> bytes:
+    with _session(uri, login=True) as session:
+        key = session.get_key(object_class=ObjectClass.PRIVATE_KEY, label=uri.label)
+        if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
+            raise KeyUnusable("the private key could leave the token: make one that cannot with gla keys create")
+        if expected.line.startswith("ssh-ed25519"):
+            return bytes(key.sign(data, mechanism=Mechanism.EDDSA))
+        return bytes(key.sign(hashlib.sha256(data).digest(), mechanism=Mechanism.ECDSA))
+
+
+def _create(uri: TokenUri) -> SshPublicKey:
+    with _session(uri, login=True, write=True) as session:
+        if list(session.get_objects({Attribute.LABEL: uri.label})):
+            raise KeyUnusable("the token holds an object of this label already, and it is not replaced")
+        edwards = Mechanism.EC_EDWARDS_KEY_PAIR_GEN in session.token.slot.get_mechanisms()
+        kind, curve = (KeyType.EC_EDWARDS, _ED25519) if edwards else (KeyType.EC, _P256)
+        parameters = session.create_domain_parameters(kind, {Attribute.EC_PARAMS: curve}, local=True)
+        public, _ = parameters.generate_keypair(
+            label=uri.label,
+            id=os.urandom(8),
+            store=True,
+            public_template={Attribute.VERIFY: True},
+            private_template={
+                Attribute.SIGN: True, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.PRIVATE: True,
+            },
+        )  # fmt: skip
+        return _ssh_key(public)
