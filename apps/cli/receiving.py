@@ -14,13 +14,14 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 
+from apps.cli.damage import Progress, find_damage
 from core.canonical import canonical_json, parse_json, sha256_hex
 from core.errors import ManifestInvalid, SignerUnknown, UnusableInput
 from core.ids import checked_name
@@ -31,8 +32,6 @@ from schemas.manifest import MANIFEST_NAME, PAKBON, SIGNATURE_NAME, Manifest, Pa
 
 _BLOCK_BYTES = 1024 * 1024
 _SMALL_FILE_BYTES = 64 * 1024 * 1024  # a manifest of 60 TB in chunks has this size; nothing larger is read whole
-
-Progress = Callable[[str, int], None]  # file name, bytes done since the last call
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,14 @@ def pinned(folder: Path, delivery: Path) -> Trust:
     return Trust(*(str(value[name]) for name in names))
 
 
+def claimed(delivery: Path) -> Manifest | None:
+    """What the manifest says, whoever wrote it; None if there is none or it says nothing that can be read."""
+    try:
+        return Manifest.from_bytes(_small_file(delivery / MANIFEST_NAME))
+    except (ManifestInvalid, UnusableInput):
+        return None
+
+
 def verified_manifest(delivery: Path, trust: Trust) -> Manifest:
     """Steps 2 and 3: the signed manifest, after every file that it lists was found to be as it says."""
     content = _small_file(delivery / MANIFEST_NAME)
@@ -104,16 +111,8 @@ def verified_manifest(delivery: Path, trust: Trust) -> Manifest:
 def check_files(delivery: Path, manifest: Manifest, progress: Progress) -> None:
     """Step 3: `ManifestInvalid` names the first file that is missing or damaged."""
     for file in manifest.files:
-        path = delivery / file.filename
-        if not path.is_file() or path.stat().st_size != file.size:
-            raise ManifestInvalid(f"{file.filename} is missing or has another size than sent: fetch it again")
-        whole = hashlib.sha256()
-        with _opened(path) as source:
-            while block := source.read(_BLOCK_BYTES):
-                whole.update(block)
-                progress(file.filename, len(block))
-        if whole.hexdigest() != file.checksum:
-            raise ManifestInvalid(f"{file.filename} is damaged: fetch it again")
+        for damage in find_damage(delivery, (file,), progress):
+            raise ManifestInvalid(f"{damage}: fetch it again")
 
 
 def open_files(delivery: Path, manifest: Manifest, keys: Sequence[PrivateKey], out: Path, progress: Progress) -> Pakbon:

@@ -217,7 +217,7 @@ class TestTrust:
     def test_manifest_of_another_delivery_with_its_signature(self, recipient):
         for name in (MANIFEST, SIGNATURE):
             shutil.copy(recipient.published(edition=2) / name, recipient.delivery / name)
-        recipient.refused(ManifestInvalid, "damaged|another size")
+        recipient.refused(ManifestInvalid, "damaged")
 
     def test_delivery_of_another_agreement(self, recipient):
         recipient.fetch(recipient.published(agreement=OTHER))
@@ -302,7 +302,7 @@ class TestFiles:
     def test_file_truncated(self, recipient, name, cut):
         content = (recipient.delivery / name).read_bytes()
         (recipient.delivery / name).write_bytes(content[:-cut])
-        recipient.refused(ManifestInvalid, f"{name} is missing or has another size")
+        recipient.refused(ManifestInvalid, f"{name} is damaged: 1 of 1 parts")
 
     @pytest.mark.parametrize("name", [DATA, PAKBON])
     @pytest.mark.parametrize("place", [0, 0.5, 1])
@@ -315,7 +315,7 @@ class TestFiles:
     @pytest.mark.parametrize("name", [DATA, PAKBON])
     def test_file_swapped_with_that_of_another_edition(self, recipient, name):
         shutil.copy(recipient.published(edition=2) / name, recipient.delivery / name)
-        recipient.refused(ManifestInvalid, f"{name} is (damaged|missing or has another size)")
+        recipient.refused(ManifestInvalid, f"{name} is damaged")
 
     def test_file_that_is_a_folder(self, recipient):
         (recipient.delivery / DATA).unlink()
