@@ -11,7 +11,8 @@ gla.destination    id, default ``dropzone``                     the registered d
 gla.recipient      {name, kvk}                                  who receives; `name` is the drop zone account
 gla.recipientKeys  [fingerprint, ...]                           keys of one kind, that may be sealed to
 gla.recipientSigner fingerprint                                 SSH key that assents and signs receipts
-gla.senderKey      ``ssh-ed25519 ...``                          our key that signs manifests
+gla.senderKey      ``ssh-ed25519 ...`` or P-256                 our key that signs manifests, or an earlier one of it
+gla.senderKeyPq    ``ml-dsa-65 ...``, optional                  our key that signs them too, against quantum computers
 gla.senderOpenpgp  fingerprint, optional                        our key that signs inside OpenPGP messages
 gla.validFrom      date                                         first day of the agreement
 gla.validUntil     date                                         last day
@@ -42,11 +43,13 @@ OnEmpty = Literal["refuse", "deliver"]
 Frequency = Literal["day", "month", "quarter", "year"]
 
 _SSH_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
-_SSH_KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]{40,200}")
+_SSH_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp256) [A-Za-z0-9+/=]{40,200}")
+_MLDSA_KEY = re.compile(r"ml-dsa-65 [A-Za-z0-9+/=]{2604}")  # base64 of 1952 bytes
 _KVK = re.compile(r"[0-9]{8}")
 _KNOWN = frozenset({
     "gla.source", "gla.destination", "gla.recipient", "gla.recipientKeys", "gla.recipientSigner", "gla.senderKey",
-    "gla.senderOpenpgp", "gla.validFrom", "gla.validUntil", "gla.filter", "gla.format", "gla.empty", "gla.sums",
+    "gla.senderKeyPq", "gla.senderOpenpgp", "gla.validFrom", "gla.validUntil", "gla.filter", "gla.format", "gla.empty",
+    "gla.sums",
 })  # fmt: skip
 
 
@@ -72,6 +75,7 @@ class Agreement:
     recipient_keys: tuple[str, ...]
     recipient_signer: str
     sender_key: str
+    sender_key_pq: str | None
     sender_openpgp: str | None
     valid_from: date
     valid_until: date
@@ -122,7 +126,8 @@ def term_problems(contract: Contract) -> list[tuple[str, str]]:
         "gla.recipientKeys": lambda: terms.fingerprints("gla.recipientKeys"),
         "gla.recipientSigner": lambda: terms.text("gla.recipientSigner", _SSH_FINGERPRINT),
         "gla.senderKey": lambda: terms.text("gla.senderKey", _SSH_KEY),
-        "gla.senderOpenpgp": terms.sender_openpgp,
+        "gla.senderKeyPq": lambda: terms.optional_text("gla.senderKeyPq", _MLDSA_KEY),
+        "gla.senderOpenpgp": lambda: terms.optional_text("gla.senderOpenpgp", OPENPGP.fingerprint),
         "gla.validFrom": lambda: terms.day("gla.validFrom"),
         "gla.validUntil": lambda: terms.day("gla.validUntil"),
         "gla.filter": lambda: parse_filter(contract.custom("gla.filter")),
@@ -164,7 +169,8 @@ def _read(contract: Contract) -> Agreement:
         recipient_keys=terms.fingerprints("gla.recipientKeys"),
         recipient_signer=terms.text("gla.recipientSigner", _SSH_FINGERPRINT),
         sender_key=terms.text("gla.senderKey", _SSH_KEY),
-        sender_openpgp=terms.sender_openpgp(),
+        sender_key_pq=terms.optional_text("gla.senderKeyPq", _MLDSA_KEY),
+        sender_openpgp=terms.optional_text("gla.senderOpenpgp", OPENPGP.fingerprint),
         valid_from=terms.day("gla.validFrom"),
         valid_until=terms.day("gla.validUntil"),
         filter=parse_filter(contract.custom("gla.filter")),
@@ -235,10 +241,8 @@ class _Terms:
             raise self._wrong(name, "age, OpenPGP and X.509 keys may not share a delivery: keep one kind")
         return tuple(value)
 
-    def sender_openpgp(self) -> str | None:
-        if self.contract.custom("gla.senderOpenpgp") is None:
-            return None
-        return self.text("gla.senderOpenpgp", OPENPGP.fingerprint)
+    def optional_text(self, name: str, form: re.Pattern[str]) -> str | None:
+        return None if self.contract.custom(name) is None else self.text(name, form)
 
     def _recipient(self) -> dict[str, Any]:
         value = self.contract.custom("gla.recipient")

@@ -24,6 +24,9 @@ from schemas.invalid import places
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.json.sig"
+PQ_SIGNATURE_NAME = "manifest.json.mldsa"  # a second signature, where one is configured
+SENDER_KEYS_NAME = "sender-keys.jsonl"  # the history of the keys that signed, where it is not the key of the agreement
+BESIDE = (MANIFEST_NAME, SIGNATURE_NAME, PQ_SIGNATURE_NAME, SENDER_KEYS_NAME)  # what a manifest itself does not list
 PAKBON = "pakbon.json"  # and the suffix of what it is sealed with
 CHUNK_BYTES = 4 * 1024 * 1024  # a damaged file is repaired by chunks of this size; 1 GB has 256 digests
 

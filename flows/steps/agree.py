@@ -1,8 +1,8 @@
 """Step 1: the agreement decides. Load it and verify digest, both signatures, dates and revocation.
 
 Called at the start, before sealing is recorded, and again before publication, so that a revocation stops a running
-delivery. Nothing here trusts a database row: our seal is checked against the key in our settings, and the recipient's
-assent against the fingerprint that the sealed document names.
+delivery. Nothing here trusts a database row: our seal is checked against the key in our settings and those that led to
+it, and the recipient's assent against the fingerprint that the sealed document names.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from agreements import rules, store
 from core.canonical import sha256_hex
 from core.clock import dutch_date
 from core.database import reading
-from core.errors import AgreementAltered, GlaError, SignerUnknown
+from core.errors import AgreementAltered, GlaError, KeyUnusable, SignerUnknown
 from flows.wiring import Services
-from keys.private.custody import Role
+from keys.private.custody import Custody, Role
 from keys.sshsig import Namespace, verify_by
 from schemas.agreement import Agreement, load_agreement
 
@@ -30,16 +30,30 @@ def agree(services: Services, agreement_id: str) -> Agreement:
 def verify_stored(services: Services, stored: store.StoredAgreement) -> Agreement:
     """Check bytes and signatures only; says nothing about dates or state."""
     agreement = unaltered(stored)
-    seal = services.custody.public_key(Role.AGREEMENT_SEAL)
-    _check_signature(stored, "our seal", stored.sender_signature, seal.fingerprint)
+    custody, document = services.custody, stored.document
+    sealed = custody.verify(Role.AGREEMENT_SEAL, stored.sender_signature, document, Namespace.AGREEMENT)
+    sealed.require(f"agreement {stored.id} does not bear our seal, offer it again")
     if stored.recipient_signature is None:
         raise SignerUnknown(f"agreement {stored.id} has no assent of {stored.recipient}: run gla agreement accept")
-    _check_signature(stored, "the recipient's assent", stored.recipient_signature, agreement.recipient_signer)
-    if agreement.recipient_signer == seal.fingerprint:
+    _check_assent(stored, stored.recipient_signature, agreement.recipient_signer)
+    if agreement.recipient_signer in {key.fingerprint for key in custody.published(Role.AGREEMENT_SEAL)}:
         raise SignerUnknown(f"agreement {stored.id} names our own key as the recipient's: offer it with theirs")
-    if agreement.sender_key != services.custody.public_key(Role.MANIFEST).line:
-        raise SignerUnknown(f"agreement {stored.id} names another sender key than ours: offer it again")
+    _check_sender(custody, agreement)
     return agreement
+
+
+def _check_sender(custody: Custody, agreement: Agreement) -> None:
+    """The keys that are to sign the deliveries are ours, of today or replaced since: the history leads on from them."""
+    if agreement.sender_key not in {key.line for key in custody.published(Role.MANIFEST)}:
+        raise SignerUnknown(f"agreement {agreement.id} names another sender key than ours: offer it again")
+    if agreement.sender_key_pq is None:
+        return
+    if not custody.configured(Role.MANIFEST_MLDSA):
+        raise KeyUnusable(
+            f"agreement {agreement.id} promises a second, post-quantum signature: set {Role.MANIFEST_MLDSA.setting}"
+        )
+    if agreement.sender_key_pq not in {key.line for key in custody.published(Role.MANIFEST_MLDSA)}:
+        raise SignerUnknown(f"agreement {agreement.id} names another post-quantum key than ours: offer it again")
 
 
 def unaltered(stored: store.StoredAgreement) -> Agreement:
@@ -58,7 +72,7 @@ def unaltered(stored: store.StoredAgreement) -> Agreement:
     raise AgreementAltered(f"agreement {stored.id} is not the document that was offered: restore it or offer it again")
 
 
-def _check_signature(stored: store.StoredAgreement, whose: str, signature: str, fingerprint: str) -> None:
+def _check_assent(stored: store.StoredAgreement, signature: str, fingerprint: str) -> None:
     try:
         verify_by(signature, stored.document, Namespace.AGREEMENT, fingerprint)
     except SignerUnknown:
@@ -66,4 +80,6 @@ def _check_signature(stored: store.StoredAgreement, whose: str, signature: str, 
     else:
         failed = False
     if failed:
-        raise SignerUnknown(f"agreement {stored.id}: {whose} is not a valid signature by {fingerprint}: sign it again")
+        raise SignerUnknown(
+            f"agreement {stored.id}: the recipient's assent is not a valid signature by {fingerprint}: sign it again"
+        )

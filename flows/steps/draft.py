@@ -60,6 +60,7 @@ def draft(
     if missing := named - set(schema):
         raise UnusableInput(f"source {source_id} has no column {', '.join(sorted(missing))}: run gla source list")
     kvk, seal_keys, signer = _keys(services, recipient)
+    second = services.custody.mldsa_signer()
     today = dutch_date(services.clock())
     return {
         "apiVersion": "v3.2.0",
@@ -80,6 +81,7 @@ def draft(
             {"property": "gla.recipientKeys", "value": seal_keys},
             {"property": "gla.recipientSigner", "value": signer},
             {"property": "gla.senderKey", "value": services.custody.public_key(Role.MANIFEST).line},
+            *([{"property": "gla.senderKeyPq", "value": second.public_key.line}] if second else []),
             {"property": "gla.validFrom", "value": f"{today:%Y-%m-%d}"},
             {"property": "gla.validUntil", "value": f"{_a_year_after(today):%Y-%m-%d}"},
             {"property": "gla.format", "value": "parquet"},

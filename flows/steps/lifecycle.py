@@ -109,6 +109,12 @@ def _check_offer(services: Services, agreement: Agreement) -> None:
         services.destinations.get(agreement.destination)
     if agreement.sender_key != services.custody.public_key(Role.MANIFEST).line:
         raise UnusableInput(f"agreement {agreement.id}: gla.senderKey is not our key: draft it with gla agreement new")
+    second = services.custody.mldsa_signer()
+    if agreement.sender_key_pq != (second and second.public_key.line):
+        raise UnusableInput(
+            f"agreement {agreement.id}: gla.senderKeyPq is not the key of {Role.MANIFEST_MLDSA.setting}: "
+            "draft it with gla agreement new"
+        )
     with reading(services.engine) as connection:
         kvk = dict(store.list_recipients(connection)).get(agreement.recipient)
         known = _valid_keys(connection, agreement.recipient)

@@ -12,13 +12,12 @@ from core.errors import DeliveryStateError, GlaError, KeyUnusable
 from flows.steps.agree import agree
 from flows.steps.order import Order
 from flows.steps.seal import Sealed, usable_keys
+from flows.steps.signatures import signed_manifest
 from flows.steps.staging import sealed_folder
 from flows.wiring import Services
-from keys.private.custody import Role
-from keys.sshsig import Namespace, verify_by
 from ledger.deliveries import Claim
 from schemas.agreement import Agreement
-from schemas.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest
+from schemas.manifest import BESIDE
 from transports.base import Receipt
 from transports.publishing import publish as publish_folder
 
@@ -66,10 +65,7 @@ def _check_manifest(
     services: Services, agreement: Agreement, order: Order, claim: Claim, sealed: Sealed, folder: Path
 ) -> None:
     try:
-        content = (folder / MANIFEST_NAME).read_bytes()
-        signature = (folder / SIGNATURE_NAME).read_text(encoding="ascii")
-        verify_by(signature, content, Namespace.MANIFEST, services.custody.public_key(Role.MANIFEST).fingerprint)
-        manifest = Manifest.from_bytes(content)
+        manifest = signed_manifest(services.custody, agreement, folder)
     except (OSError, ValueError, GlaError):
         manifest = None
     if manifest is None or not all((folder / name).is_file() for name in sealed.files):
@@ -77,7 +73,7 @@ def _check_manifest(
     found = (manifest.context_id, manifest.agreement, manifest.agreement_digest, manifest.recipient, manifest.period)
     asked = (claim.id, agreement.id, agreement.digest, agreement.recipient, str(order.period))
     listed = {file.filename: (file.size, file.checksum) for file in manifest.files}
-    recorded = {name: it for name, it in sealed.files.items() if name not in (MANIFEST_NAME, SIGNATURE_NAME)}
+    recorded = {name: it for name, it in sealed.files.items() if name not in BESIDE}
     if (*found, manifest.edition) != (*asked, claim.delivery.edition) or listed != recorded:
         raise _unusable(order)
 

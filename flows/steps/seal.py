@@ -25,21 +25,18 @@ from core.period import Period
 from flows.steps.formats import CONTENT_TYPES, row_writer
 from flows.steps.order import Order
 from flows.steps.overlap import consume_in_thread
+from flows.steps.signatures import signed_files
 from flows.steps.staging import DigestingWriter, as_file, new_folder, staged_file
 from flows.steps.validate import Checked
 from flows.wiring import Services
 from keys.envelope.seal import BinaryWriter, Sealer
 from keys.kinds import SealingKey, open_sealer, parse_sealing_key
-from keys.private.custody import Role
-from keys.sshsig import Namespace
 from keys.whole import WholeOrNothing
 from ledger.deliveries import Claim
 from schemas.agreement import Agreement
 from schemas.envelopes import EnvelopeForm
 from schemas.manifest import (
-    MANIFEST_NAME,
     PAKBON,
-    SIGNATURE_NAME,
     Manifest,
     ManifestFile,
     Pakbon,
@@ -155,9 +152,8 @@ def seal(
             expiration_time=to_rfc3339(created + timedelta(days=retention)),
             files=(data_file, pakbon_file),
         )
-        signature = services.custody.signer(Role.MANIFEST).sign(manifest.to_bytes(), Namespace.MANIFEST)
         files = {file.filename: (file.size, file.checksum) for file in manifest.files}
-        for name, content in ((MANIFEST_NAME, manifest.to_bytes()), (SIGNATURE_NAME, signature.encode())):
+        for name, content in signed_files(services.custody, agreement, manifest.to_bytes()).items():
             with staged_file(folder, name) as target:
                 target.write(content)
             files[name] = (target.digests.size, target.digests.checksum())
