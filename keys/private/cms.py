@@ -53,8 +53,9 @@ class X509PrivateKey:
     def _opened(self, data: bytes) -> bytes:
         defect: EnvelopeError
         try:
-            opened = pkcs7_decrypt_pem if data.lstrip().startswith(b"-----BEGIN") else pkcs7_decrypt_der
-            return opened(data, self._certificate, self._key, [])
+            if data.lstrip().startswith(b"-----BEGIN"):  # OpenSSL's two names for one form
+                return pkcs7_decrypt_pem(data.replace(b" CMS-----", b" PKCS7-----"), self._certificate, self._key, [])
+            return pkcs7_decrypt_der(data, self._certificate, self._key, [])
         except Exception as error:  # noqa: BLE001 - ValueError, UnsupportedAlgorithm, or another: it does not open
             another = "No recipient found" in str(error)
         if another:
