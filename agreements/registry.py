@@ -156,6 +156,12 @@ def challenges_to(connection: Connection, fingerprint: str) -> list[StoredChalle
     return _challenges(connection, key_challenges.c.fingerprint == fingerprint)
 
 
+def open_challenges(connection: Connection, now: datetime) -> set[str]:
+    """The ids of all challenges that can still prove something."""
+    still_open = key_challenges.c.used_at.is_(None) & (key_challenges.c.expires_at > to_rfc3339(now))
+    return set(connection.execute(select(key_challenges.c.id).where(still_open)).scalars())
+
+
 def use_challenge(connection: Connection, challenge_id: str, now: datetime) -> None:
     """From now on it proves nothing any more."""
     same = key_challenges.c.id == challenge_id
@@ -179,11 +185,16 @@ def add_rotation(connection: Connection, rotation: Rotation, now: datetime) -> R
     return _rotations(connection, same)[0]
 
 
+def get_rotation(connection: Connection, rotation_id: str) -> Rotation:
+    """A rotation that a challenge is about, so there is one."""
+    return _rotations(connection, key_rotations.c.id == rotation_id)[0]
+
+
 def set_rotation_proven(connection: Connection, rotation_id: str, now: datetime) -> Rotation:
     """The holder of the old and the new key confirmed it: from now on it counts."""
     same = key_rotations.c.id == rotation_id
     connection.execute(update(key_rotations).where(same).values(proven_at=to_rfc3339(now)))
-    return _rotations(connection, same)[0]
+    return get_rotation(connection, rotation_id)
 
 
 def rotations_of(connection: Connection, recipient: str) -> list[Rotation]:

@@ -1,35 +1,18 @@
-"""Keeps organisations, public keys and agreements. Writes what `rules` allow, inside the caller's transaction."""
+"""Keeps agreements. Writes what `rules` allow, inside the caller's transaction."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from agreements.rules import AgreementState, check_transition
-from agreements.tables import agreements, recipient_keys, recipients
+from agreements.tables import agreements
 from core.clock import to_rfc3339
 from core.errors import AgreementStateError, UnusableInput
 from schemas.agreement import Agreement
-
-
-class KeyPurpose(StrEnum):
-    SEAL = "seal"
-    SIGN = "sign"
-
-
-@dataclass(frozen=True)
-class RecipientKey:
-    """A public key of an organisation; `revoked` keys stay listed and are never used."""
-
-    fingerprint: str
-    recipient: str
-    purpose: KeyPurpose
-    public_key: str
-    revoked: bool
 
 
 @dataclass(frozen=True)
@@ -45,48 +28,6 @@ class StoredAgreement:
     sender_signature: str
     recipient_signature: str | None
     changed_at: str
-
-
-def add_recipient(connection: Connection, name: str, kvk: str, now: datetime) -> None:
-    """Register an organisation by its drop zone name; `UnusableInput` when the name is taken by another KvK number."""
-    known = connection.execute(select(recipients.c.kvk).where(recipients.c.name == name)).scalar()
-    if known is None:
-        connection.execute(insert(recipients).values(name=name, kvk=kvk, added_at=to_rfc3339(now)))
-    elif known != kvk:
-        raise UnusableInput(f"recipient {name} is registered with another KvK number: choose another name")
-
-
-def add_key(
-    connection: Connection, recipient: str, purpose: KeyPurpose, public_key: str, fingerprint: str, now: datetime
-) -> None:
-    """Register a public key; `UnusableInput` when another organisation has it, or it was revoked."""
-    known = _keys(connection, recipient_keys.c.fingerprint == fingerprint)
-    if known and (known[0].recipient != recipient or known[0].revoked):
-        raise UnusableInput(f"key {fingerprint} is revoked or belongs to another organisation: use a new key")
-    if not known:
-        row = {"fingerprint": fingerprint, "recipient": recipient, "purpose": purpose, "public_key": public_key}
-        connection.execute(insert(recipient_keys).values(**row, added_at=to_rfc3339(now)))
-
-
-def revoke_key(connection: Connection, recipient: str, fingerprint: str, now: datetime) -> None:
-    """Stop all use of a key from now on; `UnusableInput` when the organisation has no such key."""
-    known = _keys(connection, recipient_keys.c.fingerprint == fingerprint, recipient_keys.c.recipient == recipient)
-    if not known:
-        raise UnusableInput(f"recipient {recipient} has no key {fingerprint[:60]!r}: run gla recipient list")
-    if not known[0].revoked:
-        statement = update(recipient_keys).where(recipient_keys.c.fingerprint == fingerprint)
-        connection.execute(statement.values(revoked_at=to_rfc3339(now)))
-
-
-def keys_of(connection: Connection, recipient: str) -> list[RecipientKey]:
-    """All keys of an organisation, revoked ones too, oldest first."""
-    return _keys(connection, recipient_keys.c.recipient == recipient)
-
-
-def list_recipients(connection: Connection) -> list[tuple[str, str]]:
-    """(name, KvK number) of every organisation, by name."""
-    rows = connection.execute(select(recipients.c.name, recipients.c.kvk).order_by(recipients.c.name))
-    return [(row.name, row.kvk) for row in rows]
 
 
 def put_offer(connection: Connection, agreement: Agreement, sender_signature: str, now: datetime) -> None:
@@ -143,15 +84,6 @@ def list_agreements(connection: Connection, state: AgreementState | None = None)
     if state is not None:
         query = query.where(agreements.c.state == state)
     return [_stored(row) for row in connection.execute(query)]
-
-
-def _keys(connection: Connection, *conditions: Any) -> list[RecipientKey]:
-    oldest_first = (recipient_keys.c.added_at, recipient_keys.c.fingerprint)
-    rows = connection.execute(select(recipient_keys).where(*conditions).order_by(*oldest_first))
-    return [
-        RecipientKey(row.fingerprint, row.recipient, KeyPurpose(row.purpose), row.public_key, bool(row.revoked_at))
-        for row in rows
-    ]
 
 
 def _stored(row: Row[Any]) -> StoredAgreement:

@@ -13,11 +13,11 @@ from core.settings import Settings
 from flows.sources.synthetic import generate
 from flows.steps import lifecycle
 from flows.steps.draft import as_yaml, draft
-from flows.steps.recipients import register
 from flows.wiring import Services, open_services
 from keys.private.identities import generate_identity
 from keys.private.signing import Signer
 from keys.sshsig import Namespace
+from tests.delivery_world import register_proven
 from tests.servers.openssh import OpenSshServer, start_openssh
 
 ROWS = int(os.environ.get("GLA_BENCH_ROWS", "20000000"))
@@ -84,7 +84,7 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
 
 def _agree(services: Services, file_format: str) -> None:
     identity, signer = generate_identity("hybrid"), Signer.generate()
-    register(services, "bench", "90000102", [str(identity.recipient)], [signer.public_key.line])
+    register_proven(services, "bench", "90000102", identity, signer)
     document = draft(services, "GLA-BENCH", PRODUCT, "bench", COLUMNS, "datum_aanvang_tijdvak", PRODUCT)
     changed = {"gla.destination": "bench", "gla.format": file_format}
     for item in document["customProperties"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -39,3 +39,8 @@ def from_rfc3339(text: str) -> datetime:
 def dutch_date(moment: datetime) -> date:
     """The calendar day in the Netherlands, which is what an agreement's dates mean."""
     return moment.astimezone(_NETHERLANDS).date()
+
+
+def dutch_midnight(day: date) -> datetime:
+    """The moment, in UTC, at which a calendar day begins in the Netherlands."""
+    return datetime.combine(day, time(), _NETHERLANDS).astimezone(UTC)

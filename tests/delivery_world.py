@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,9 +18,11 @@ from core.settings import Settings
 from flows.steps import lifecycle
 from flows.steps.draft import as_yaml, draft
 from flows.steps.order import Mode, Order
-from flows.steps.recipients import register
+from flows.steps.possession import prove
+from flows.steps.recipients import Registered, register
 from flows.wiring import Services, open_services
 from keys.private.identities import Identity, generate_identity
+from keys.private.opening import open_envelope
 from keys.private.signing import Signer
 from keys.sshsig import Namespace
 
@@ -101,6 +104,22 @@ class World:
             return [dict(row._mapping) for row in connection.execute(select(events).order_by(events.c.seq))]
 
 
+def register_proven(services: Services, name: str, kvk: str, identity: Identity, signer: Signer) -> list[Registered]:
+    """Register both keys of a recipient, who opens its challenge and returns what is in it."""
+    added = register(services, name, kvk, [str(identity.recipient)], [signer.public_key.line])
+    prove(services, name, returned(services, added[0], identity))
+    return added
+
+
+def returned(services: Services, registered: Registered, *identities: Identity) -> str:
+    """What the holder of these keys finds in a challenge, opened with each in turn."""
+    assert registered.challenge is not None
+    content = registered.challenge.path(services).read_bytes()
+    for identity in identities:
+        content = open_envelope(io.BytesIO(content), [identity]).read()
+    return content.decode()
+
+
 def make_world_in(folder: Path, clock: Clock = lambda: NOW) -> Callable[..., World]:
     """A maker of worlds below `folder`."""
 
@@ -111,7 +130,7 @@ def make_world_in(folder: Path, clock: Clock = lambda: NOW) -> Callable[..., Wor
         services = open_services(settings, clock)
         services.sources.add("people", str(source))
         identity, signer = generate_identity(kind), Signer.generate()
-        register(services, RECIPIENT, "90000102", [str(identity.recipient)], [signer.public_key.line])
+        register_proven(services, RECIPIENT, "90000102", identity, signer)
         return World(services, source, identity, signer, folder / "home")
 
     return make

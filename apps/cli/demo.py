@@ -33,10 +33,12 @@ from flows.sources.synthetic import generate
 from flows.steps import lifecycle
 from flows.steps.draft import as_yaml, draft
 from flows.steps.pickups import record_pickups
+from flows.steps.possession import prove
 from flows.steps.recipients import register
 from flows.wiring import Services, open_services
 from keys.private.custody import Role
 from keys.private.identities import generate_identity, parse_identities
+from keys.private.opening import open_envelope
 from keys.private.signing import Signer, load_signer
 from keys.sshsig import Namespace
 
@@ -87,7 +89,7 @@ def demo(settings: Settings, rows: int, seed: int) -> None:
             generate(PRODUCT, source, rows, seed)
             services.sources.add(PRODUCT, str(source))
         recipient = Recipient(home / "recipient")
-        with _step(console, 3, f"{RECIPIENT} makes its keys (post-quantum age, SSH) and is registered"):
+        with _step(console, 3, f"{RECIPIENT} makes its keys (post-quantum age, SSH), and proves the first"):
             _register(services, recipient)
         with _step(
             console, 4, f"agreement {AGREEMENT}: {len(COLUMNS)} columns, one month; offered, signed by both, active"
@@ -143,7 +145,11 @@ def _register(services: Services, recipient: Recipient) -> None:
     recipient.ssh_key.write_bytes(signer.private_file())
     for path in (recipient.age_key, recipient.ssh_key):
         path.chmod(0o600)
-    register(services, RECIPIENT, KVK, [str(identity.recipient)], [signer.public_key.line])
+    age, _ssh = register(services, RECIPIENT, KVK, [str(identity.recipient)], [signer.public_key.line])
+    if age.challenge is None:
+        raise Unexpected("a new key was registered without a challenge")
+    with age.challenge.path(services).open("rb") as challenge:
+        prove(services, RECIPIENT, open_envelope(challenge, [identity]).read().decode(), "demo")
 
 
 def _conclude(services: Services, recipient: Recipient) -> Path:

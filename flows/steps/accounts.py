@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agreements import store
+from agreements import registry, store
 from agreements.rules import AgreementState
-from agreements.store import KeyPurpose
+from agreements.standing import RecipientKey
 from core.database import reading
 from core.files import write_file
 from flows.wiring import Services
@@ -37,12 +37,12 @@ def write_accounts(services: Services) -> Accounts:
 def _accounts(services: Services) -> Accounts:
     with reading(services.engine) as connection:
         names = {item.recipient for item in store.list_agreements(connection) if item.state in _MAY_LOG_IN}
-        keys = {name: tuple(_login_keys(store.keys_of(connection, name))) for name in sorted(names)}
+        keys = {name: tuple(_login_keys(services, registry.keys_of(connection, name))) for name in sorted(names)}
     return Accounts(accounts=tuple(Account(name=name, keys=keys[name]) for name in keys))
 
 
-def _login_keys(keys: list[store.RecipientKey]) -> list[str]:
-    return [key.public_key for key in keys if key.purpose is KeyPurpose.SIGN and not key.revoked]
+def _login_keys(services: Services, keys: list[RecipientKey]) -> list[str]:
+    return [key.public_key for key in keys if key.may_sign(services.clock())]
 
 
 @contextmanager

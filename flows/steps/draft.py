@@ -11,8 +11,8 @@ from typing import Any
 
 import polars as pl
 
-from agreements import store
-from agreements.store import KeyPurpose
+from agreements import registry
+from agreements.standing import KeyPurpose, Standing
 from core.clock import dutch_date
 from core.database import reading
 from core.errors import UnusableInput
@@ -98,8 +98,10 @@ def as_yaml(document: dict[str, Any]) -> str:
 
 def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
     with reading(services.engine) as connection:
-        kvk = dict(store.list_recipients(connection)).get(recipient)
-        keys = [key for key in store.keys_of(connection, recipient) if not key.revoked]
+        kvk = dict(registry.list_recipients(connection)).get(recipient)
+        keys = registry.keys_of(connection, recipient)
+    over = (Standing.REVOKED, Standing.EXPIRED)
+    keys = [key for key in keys if key.standing(services.clock()) not in over]
     seals = [parse_sealing_key(key.public_key) for key in keys if key.purpose is KeyPurpose.SEAL]
     seal_keys = [key.fingerprint for key in preferred(seals)]
     signers = [key.fingerprint for key in keys if key.purpose is KeyPurpose.SIGN]

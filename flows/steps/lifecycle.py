@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from agreements import store
+from agreements import registry, store
 from agreements.rules import AgreementState
-from agreements.store import KeyPurpose
+from agreements.standing import KeyPurpose, ProvenBy, Standing
 from core.database import reading, writing
 from core.errors import KeyUnusable, SignerUnknown, UnusableInput
 from flows.steps.accounts import write_accounts
@@ -47,11 +47,12 @@ def accept(services: Services, agreement_id: str, signature: str, actor: str) ->
     with writing(services.engine) as connection:
         stored = store.get(connection, agreement_id)
         agreement = load_agreement(stored.document)
-        refusal = _refusal(connection, agreement, stored.document, signature)
+        refusal = _refusal(services, connection, agreement, stored.document, signature)
         if refusal is None:
             store.change_state(
                 connection, agreement_id, AgreementState.AGREED, services.clock(), recipient_signature=signature
             )
+            registry.set_proven(connection, agreement.recipient_signer, ProvenBy.ASSENT, services.clock())
             detail = {"digest": stored.digest, "signer": agreement.recipient_signer}
             _tell(services, connection, Action.AGREEMENT_ACCEPTED, agreement_id, actor, detail)
         else:
@@ -81,11 +82,16 @@ def stop(services: Services, agreement_id: str, state: AgreementState, reason: s
     write_accounts(services)
 
 
-def _refusal(connection: Connection, agreement: Agreement, document: bytes, signature: str) -> SignerUnknown | None:
+def _refusal(
+    services: Services, connection: Connection, agreement: Agreement, document: bytes, signature: str
+) -> SignerUnknown | None:
     """Why `signature` is no assent, or None if it is one."""
     signer = agreement.recipient_signer
-    if (KeyPurpose.SIGN, signer) not in _valid_keys(connection, agreement.recipient):
-        return SignerUnknown(f"agreement {agreement.id}: {signer} is revoked: offer the agreement with a valid key")
+    keys = registry.keys_of(connection, agreement.recipient)
+    if not any(key.fingerprint == signer and key.may_sign(services.clock()) for key in keys):
+        return SignerUnknown(
+            f"agreement {agreement.id}: {signer} is revoked or not valid today: offer the agreement with a valid key"
+        )
     try:
         verify_by(signature, document, Namespace.AGREEMENT, signer)
         return None
@@ -97,8 +103,11 @@ def _refusal(connection: Connection, agreement: Agreement, document: bytes, sign
     )
 
 
-def _valid_keys(connection: Connection, recipient: str) -> set[tuple[KeyPurpose, str]]:
-    return {(key.purpose, key.fingerprint) for key in store.keys_of(connection, recipient) if not key.revoked}
+def _lasting_keys(services: Services, connection: Connection, recipient: str) -> set[tuple[KeyPurpose, str]]:
+    """What may be named: keys that can still be used, or will be; whether they are proven is asked when it matters."""
+    over = (Standing.REVOKED, Standing.EXPIRED)
+    keys = registry.keys_of(connection, recipient)
+    return {(key.purpose, key.fingerprint) for key in keys if key.standing(services.clock()) not in over}
 
 
 def _check_offer(services: Services, agreement: Agreement) -> None:
@@ -116,9 +125,9 @@ def _check_offer(services: Services, agreement: Agreement) -> None:
             "draft it with gla agreement new"
         )
     with reading(services.engine) as connection:
-        kvk = dict(store.list_recipients(connection)).get(agreement.recipient)
-        known = _valid_keys(connection, agreement.recipient)
-        named = [key for key in store.keys_of(connection, agreement.recipient) if key.purpose is KeyPurpose.SEAL]
+        kvk = dict(registry.list_recipients(connection)).get(agreement.recipient)
+        known = _lasting_keys(services, connection, agreement.recipient)
+        named = [key for key in registry.keys_of(connection, agreement.recipient) if key.purpose is KeyPurpose.SEAL]
     lines = [key.public_key for key in named if key.fingerprint in agreement.recipient_keys]
     sealed_to = {(KeyPurpose.SEAL, fingerprint) for fingerprint in agreement.recipient_keys}
     missing = {*sealed_to, (KeyPurpose.SIGN, agreement.recipient_signer)} - known

@@ -11,7 +11,8 @@ from pathlib import Path
 from core.errors import DeliveryStateError, GlaError, KeyUnusable
 from flows.steps.agree import agree
 from flows.steps.order import Order
-from flows.steps.seal import Sealed, usable_keys
+from flows.steps.seal import Sealed
+from flows.steps.sealing_keys import usable_keys
 from flows.steps.signatures import signed_manifest
 from flows.steps.staging import sealed_folder
 from flows.wiring import Services

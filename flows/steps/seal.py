@@ -15,22 +15,19 @@ from pathlib import Path
 
 import polars as pl
 
-from agreements import store
-from agreements.store import KeyPurpose
 from core.clock import from_rfc3339, to_rfc3339
-from core.database import reading
-from core.errors import KeyUnusable
 from core.ids import checked_name
 from core.period import Period
 from flows.steps.formats import CONTENT_TYPES, row_writer
 from flows.steps.order import Order
 from flows.steps.overlap import consume_in_thread
+from flows.steps.sealing_keys import usable_keys
 from flows.steps.signatures import signed_files
 from flows.steps.staging import DigestingWriter, as_file, new_folder, staged_file
 from flows.steps.validate import Checked
 from flows.wiring import Services
 from keys.envelope.seal import BinaryWriter, Sealer
-from keys.kinds import SealingKey, open_sealer, parse_sealing_key
+from keys.kinds import open_sealer, preferred
 from keys.whole import WholeOrNothing
 from ledger.deliveries import Claim
 from schemas.agreement import Agreement
@@ -78,38 +75,6 @@ class Sealed:
         return cls(int(value["token"]), value["rows"], value["expires"], tuple(value["keys"]), files)
 
 
-def usable_keys(services: Services, agreement: Agreement) -> list[SealingKey]:
-    """The recipient's keys that the agreement names and that are not revoked or expired.
-
-    `KeyUnusable` when none is left, with the reason of one that was named, if it has one.
-    """
-    with reading(services.engine) as connection:
-        known = store.keys_of(connection, agreement.recipient)
-    keys: list[SealingKey] = []
-    refusal = (
-        f"{agreement.recipient} has no valid key that the agreement names: "
-        "the recipient registers a key and a new agreement names it"
-    )
-    for key in known:
-        if key.purpose is KeyPurpose.SEAL and not key.revoked and key.fingerprint in agreement.recipient_keys:
-            try:
-                keys.append(_usable(key, services.clock()))
-            except KeyUnusable as error:
-                refusal = str(error)
-    if not keys:
-        raise KeyUnusable(f"agreement {agreement.id}: {refusal}")
-    return keys
-
-
-def _usable(key: store.RecipientKey, now: datetime) -> SealingKey:
-    """A row may have been changed; the fingerprint, which the agreement names, is that of the key itself."""
-    parsed = parse_sealing_key(key.public_key)
-    if parsed.fingerprint != key.fingerprint:
-        raise KeyUnusable(f"key {key.fingerprint} is not the key that was registered: register it again")
-    parsed.check(now)
-    return parsed
-
-
 def seal(
     services: Services,
     agreement: Agreement,
@@ -122,7 +87,7 @@ def seal(
 ) -> Sealed:
     """Consume `checked` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid."""
     created = services.clock()
-    recipients = usable_keys(services, agreement)
+    recipients = preferred(usable_keys(services, agreement))
     open_envelope = partial(open_sealer, keys=recipients, now=created)
     retention = agreement.retention_days or services.settings.delivery.retention_days
     with new_folder(services.settings.staging_dir, claim.id, claim.token) as folder:

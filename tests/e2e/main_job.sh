@@ -17,6 +17,7 @@ gla envelope keygen -o age.key
 gla data generate inkomstenverhoudingen --rows 12000 --seed 1 --out ikv.parquet
 gla source add ikv ikv.parquet
 gla recipient add acme --kvk 68750110 --key "$(grep -o 'age1pq1.*' age.key)" --ssh id.pub
+gla envelope decrypt -i age.key .gla/challenges/acme-*.age | gla keys prove acme -
 gla agreement new GLA-1 --source ikv --recipient acme --period-column datum_aanvang_tijdvak \
   --column bsn --column sv_loon --column datum_aanvang_tijdvak
 gla agreement offer GLA-1.odcs.yaml

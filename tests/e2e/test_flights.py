@@ -17,11 +17,11 @@ from core.settings import Settings
 from flows.steps import lifecycle, path
 from flows.steps.draft import as_yaml, draft
 from flows.steps.order import Order
-from flows.steps.recipients import register
 from flows.wiring import open_services
 from keys.private.identities import generate_identity
 from keys.private.signing import Signer, load_signer
 from keys.sshsig import Namespace
+from tests.delivery_world import register_proven
 
 COLUMNS = ("time_hour", "carrier", "flight", "origin", "dest", "dep_delay", "arr_delay", "distance", "tailnum")
 ROWS = 336_776
@@ -46,7 +46,7 @@ def test_a_month_of_one_carrier_arrives_with_every_null(flights, tmp_path):
     services = open_services(Settings(home=tmp_path / "home", database_url=None))
     services.sources.add("flights", str(tmp_path / "flights.parquet"))
     identity, signer = generate_identity("hybrid"), Signer.generate()
-    register(services, "airline", "90004760", [str(identity.recipient)], [signer.public_key.line])
+    register_proven(services, "airline", "90004760", identity, signer)
     document = draft(services, "GLA-FLIGHTS", "flights", "airline", COLUMNS, "time_hour")
     for item in document["customProperties"]:
         if item["property"] == "gla.filter":

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from agreements import store
+from agreements import registry
 from agreements.rules import AgreementState
 from core.database import reading
 from core.errors import GlaError, KeyUnusable, UnusableInput
@@ -37,12 +37,12 @@ def ssh_key(tmp_path):
 
 def names(world):
     with reading(world.services.engine) as connection:
-        return [name for name, _ in store.list_recipients(connection)]
+        return [name for name, _ in registry.list_recipients(connection)]
 
 
 def keys(world, name="other"):
     with reading(world.services.engine) as connection:
-        return store.keys_of(connection, name)
+        return registry.keys_of(connection, name)
 
 
 def refused(world, error, age=(), ssh=(), kvk=KVK, name="other"):
@@ -60,12 +60,15 @@ class TestRegister:
     def test_keys_are_stored_in_their_canonical_form_and_told_in_the_ledger(self, world, ssh_key):
         added = register(world.services, "other", KVK, [f" {AGE.recipient}\n"], [str(ssh_key.with_name("id.pub"))])
         stored = {key.purpose: key for key in keys(world)}
-        assert [(purpose, stored[purpose].fingerprint) for purpose in ("seal", "sign")] == added
+        assert [each.key for each in added] == [stored["seal"], stored["sign"]]
+        assert [stored[purpose].kind for purpose in ("seal", "sign")] == ["age-x25519", "ssh"]
         assert stored["seal"].public_key == str(AGE.recipient)
         assert stored["sign"].public_key.count(" ") == 1
-        event = world.events()[-1]
+        event, *challenges = world.events()[-3:]
         assert (event["action"], event["object"]) == ("recipient.added", "recipient:other")
-        assert json.loads(event["detail"])["keys"] == [fingerprint for _, fingerprint in added]
+        fingerprints = [each.key.fingerprint for each in added]
+        assert json.loads(event["detail"])["keys"] == fingerprints
+        assert [json.loads(each["detail"])["key"] for each in challenges] == fingerprints
 
     @pytest.mark.parametrize(
         "kvk", ["", "9000010", "900001020", "9000010a", " 90000103", "90000103\n", "\u06690000103"]
@@ -163,7 +166,7 @@ class TestAccounts:
         assert sorted(accounts(world)["fonds"]) == sorted([world.signer.public_key.line, second.line])
         revoke(world.services, "fonds", world.signer.public_key.fingerprint)
         assert accounts(world)["fonds"] == [second.line]
-        assert world.events()[-1]["action"] == "recipient.changed"
+        assert world.events()[-1]["action"] == "key.revoked"
 
     def test_a_key_that_opens_deliveries_never_logs_in(self, world):
         world.conclude()

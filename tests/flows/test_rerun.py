@@ -14,14 +14,14 @@ from agreements.rules import AgreementState
 from core import errors
 from core.database import writing
 from core.errors import DestinationUnreachable
-from flows.steps import lifecycle, path, recipients
+from flows.steps import lifecycle, path, possession, recipients
 from flows.steps.order import Mode
 from flows.steps.publish import folder_of
 from flows.steps.seal import Sealed
 from flows.steps.staging import new_folder
 from keys.private.identities import generate_identity
 from ledger.tables import deliveries
-from tests.delivery_world import AGREEMENT, MARCH, RECIPIENT
+from tests.delivery_world import AGREEMENT, MARCH, RECIPIENT, returned
 from transports.base import STAGING_PREFIX
 from transports.directory import DirectoryTransport
 from transports.publishing import publish as publish_folder
@@ -164,7 +164,8 @@ def test_bytes_sealed_to_a_key_that_was_revoked_since_are_not_published(world):
 
 def test_bytes_sealed_to_two_keys_of_which_one_was_revoked_are_sealed_again_to_the_other(world):
     second = generate_identity("hybrid")
-    recipients.register(world.services, RECIPIENT, "90000102", [str(second.recipient)], [])
+    [added] = recipients.register(world.services, RECIPIENT, "90000102", [str(second.recipient)], [])
+    possession.prove(world.services, RECIPIENT, returned(world.services, added, second))
     world.conclude()
     path.run(world.services, world.order())
     shutil.rmtree(world.published())

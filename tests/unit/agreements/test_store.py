@@ -1,4 +1,4 @@
-"""Organisations, keys and agreements in the database: what may change, what never does, and who wins a race."""
+"""Agreements in the database: what may change, what never does, and who wins a race."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agreements import store
+from agreements import registry, store
 from agreements.rules import AgreementState
-from agreements.store import KeyPurpose
 from core.database import reading, writing
 from core.errors import AgreementStateError, UnusableInput
 
@@ -27,71 +26,8 @@ def connection(engine):
 
 
 def add_organisations(connection):
-    store.add_recipient(connection, "fonds", "90000102", NOW)
-    store.add_recipient(connection, "other", "90000103", NOW)
-
-
-def add_key(connection, fingerprint="SHA256:a", recipient="fonds", moment=NOW):
-    store.add_key(connection, recipient, KeyPurpose.SIGN, f"ssh-ed25519 {fingerprint}", fingerprint, moment)
-
-
-class TestOrganisations:
-    def test_registered_again_with_the_same_number_is_the_same(self, connection):
-        store.add_recipient(connection, "fonds", "90000102", NOW)
-        assert store.list_recipients(connection) == [("fonds", "90000102"), ("other", "90000103")]
-
-    def test_name_of_another_organisation_is_taken(self, connection):
-        with pytest.raises(UnusableInput, match="another KvK number"):
-            store.add_recipient(connection, "fonds", "90000104", NOW)
-
-
-class TestKeys:
-    def test_keys_are_listed_oldest_first_and_only_those_of_the_organisation(self, connection):
-        add_key(connection, "SHA256:new", moment=NOW + timedelta(days=1))
-        add_key(connection, "SHA256:old")
-        add_key(connection, "SHA256:theirs", "other")
-        assert [key.fingerprint for key in store.keys_of(connection, "fonds")] == ["SHA256:old", "SHA256:new"]
-
-    def test_the_same_key_twice_is_one_key(self, connection):
-        add_key(connection)
-        add_key(connection)
-        assert len(store.keys_of(connection, "fonds")) == 1
-
-    def test_key_of_another_organisation_is_refused(self, connection):
-        add_key(connection, recipient="other")
-        with pytest.raises(UnusableInput, match="belongs to another organisation"):
-            add_key(connection, recipient="fonds")
-        assert store.keys_of(connection, "fonds") == []
-
-    def test_revoked_key_stays_listed_as_revoked(self, connection):
-        add_key(connection)
-        store.revoke_key(connection, "fonds", "SHA256:a", NOW)
-        assert [key.revoked for key in store.keys_of(connection, "fonds")] == [True]
-
-    def test_revoked_key_cannot_be_registered_again_by_anyone(self, connection):
-        add_key(connection)
-        store.revoke_key(connection, "fonds", "SHA256:a", NOW)
-        for recipient in ("fonds", "other"):
-            with pytest.raises(UnusableInput, match="revoked"):
-                add_key(connection, recipient=recipient)
-        assert [key.revoked for key in store.keys_of(connection, "fonds")] == [True]
-
-    def test_revoked_twice_keeps_the_first_moment(self, connection):
-        from sqlalchemy import select
-
-        from agreements.tables import recipient_keys
-
-        add_key(connection)
-        store.revoke_key(connection, "fonds", "SHA256:a", NOW)
-        store.revoke_key(connection, "fonds", "SHA256:a", NOW + timedelta(days=1))
-        assert connection.execute(select(recipient_keys.c.revoked_at)).scalar() == "2026-04-05T12:00:00.000Z"
-
-    @pytest.mark.parametrize(("recipient", "fingerprint"), [("other", "SHA256:a"), ("fonds", "SHA256:b")])
-    def test_nobody_revokes_a_key_that_is_not_theirs(self, connection, recipient, fingerprint):
-        add_key(connection)
-        with pytest.raises(UnusableInput, match="has no key"):
-            store.revoke_key(connection, recipient, fingerprint, NOW)
-        assert [key.revoked for key in store.keys_of(connection, "fonds")] == [False]
+    registry.add_recipient(connection, "fonds", "90000102", NOW)
+    registry.add_recipient(connection, "other", "90000103", NOW)
 
 
 class TestOffer:
