@@ -32,6 +32,7 @@ class LazyGroup(click.Group):
         "dropzone": ("dropzone", "The SFTP server where recipients fetch their deliveries."),
         "envelope": ("envelope", "Encrypt and decrypt files in the age format."),
         "history": ("history", "Show what was delivered."),
+        "keys": ("keys", "Recipients' keys: register, prove, replace, revoke."),
         "ledger": ("ledger", "Verify the ledger."),
         "open": ("open_delivery", "Verify and decrypt a delivery (for recipients)."),
         "ops": ("ops", "Prefect: deploy, and keep everything running."),
