@@ -1,4 +1,6 @@
-"""`gla`: what people start. Each group is a module that is imported when it is used: start-up is fast."""
+"""`gla`: what people start. Each group is a module that is imported when it is used, and settings (with pydantic) only
+where a command has them: start-up is fast.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +8,18 @@ import errno
 import importlib
 import sys
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 import click
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
 from core.errors import GlaError, StorageFull, UnusableInput, unexpected
 from core.logging import configure_logging
-from core.settings import Settings
+
+if TYPE_CHECKING:
+    from core.settings import Settings
 
 _WRONG_PATH = FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
+_WITHOUT_SETTINGS = frozenset({"envelope"})  # a filter of files like `age`, which should start like one
 
 
 class LazyGroup(click.Group):
@@ -64,6 +67,9 @@ def gla(context: click.Context) -> None:
     GLA_HOME (default ./.gla) holds everything that a local run writes; GLA_DATABASE_URL names another database.
     Exit codes are listed in docs/exit-codes.md.
     """
+    if context.invoked_subcommand in _WITHOUT_SETTINGS:
+        configure_logging("WARNING")
+        return
     context.obj = read_settings()
     configure_logging(context.obj.log_level)
 
@@ -89,6 +95,11 @@ def main() -> None:
 
 def read_settings() -> Settings:
     """The settings; `UnusableInput` names the variable that is wrong, never its value."""
+    from pydantic import ValidationError  # noqa: PLC0415 - a third of a second, which not every command needs
+    from pydantic_settings import SettingsError  # noqa: PLC0415
+
+    from core.settings import Settings  # noqa: PLC0415
+
     try:
         return Settings()
     except ValidationError as error:

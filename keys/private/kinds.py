@@ -1,10 +1,13 @@
-"""Private keys of every kind that opens deliveries, and opening with whichever fits: age, OpenPGP, CMS."""
+"""Private keys of every kind that opens deliveries, and opening with whichever fits: age, OpenPGP, CMS.
+
+The other two kinds are imported where a key of theirs is read: `gla envelope decrypt` starts in half the time without.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.utils import Buffer
 
@@ -12,13 +15,15 @@ from core.errors import KeyUnusable
 from keys.envelope.errors import NoMatchingKey
 from keys.envelope.reading import BinaryReader, as_file, replayed
 from keys.private import opening
-from keys.private.cms import X509PrivateKey
 from keys.private.identities import Identity, parse_identities
-from keys.private.openpgp import OpenPgpPrivateKey
 from keys.private.passphrase import AskPassphrase, nobody_asks
 from schemas.envelopes import AGE, CMS, OPENPGP, EnvelopeForm
 
-PrivateKey: TypeAlias = Identity | OpenPgpPrivateKey | X509PrivateKey
+if TYPE_CHECKING:
+    from keys.private.cms import X509PrivateKey
+    from keys.private.openpgp import OpenPgpPrivateKey
+
+PrivateKey: TypeAlias = "Identity | OpenPgpPrivateKey | X509PrivateKey"
 _START = 4096  # bytes looked at to tell the forms apart
 _CMS_TEXT = (b"-----BEGIN CMS-----", b"-----BEGIN PKCS7-----")
 
@@ -29,9 +34,9 @@ def parse_private_keys(data: bytes, ask: AskPassphrase = nobody_asks) -> list[Pr
     Raises `KeyUnusable`, which shows nothing of the file.
     """
     if b"-----BEGIN PGP" in data[:_START] or data[:1] >= b"\x80":
-        return [OpenPgpPrivateKey(data, ask)]
+        return [_key_class(OPENPGP)(data, ask)]
     if b"PRIVATE KEY-----" in data and b"AGE-SECRET-KEY" not in data:
-        return [X509PrivateKey(data, ask)]
+        return [_key_class(CMS)(data, ask)]
     return list(parse_identities(data.decode("utf-8", "replace")))
 
 
@@ -47,8 +52,7 @@ def open_pieces(source: BinaryReader, keys: Sequence[PrivateKey]) -> Iterator[Bu
     form = _form(start)
     if form is AGE:
         return opening.open_pieces(whole, [key for key in keys if isinstance(key, Identity)])
-    wanted = OpenPgpPrivateKey if form is OPENPGP else X509PrivateKey
-    fitting = [key for key in keys if isinstance(key, wanted)]
+    fitting = [key for key in keys if isinstance(key, _key_class(form))]
     if not fitting:
         raise NoMatchingKey(f"this is an {form.name} file, and none of the given private keys is of that kind")
     if len(fitting) > 1:
@@ -59,6 +63,16 @@ def open_pieces(source: BinaryReader, keys: Sequence[PrivateKey]) -> Iterator[Bu
 def open_envelope(source: BinaryReader, keys: Sequence[PrivateKey]) -> io.BufferedReader:
     """The content as a readable file; errors as in `open_pieces`, so some of them come from `read`."""
     return as_file(open_pieces(source, keys))
+
+
+def _key_class(form: EnvelopeForm) -> type[OpenPgpPrivateKey | X509PrivateKey]:
+    if form is OPENPGP:
+        from keys.private.openpgp import OpenPgpPrivateKey  # noqa: PLC0415
+
+        return OpenPgpPrivateKey
+    from keys.private.cms import X509PrivateKey  # noqa: PLC0415
+
+    return X509PrivateKey
 
 
 def _form(start: bytes) -> EnvelopeForm:
