@@ -10,7 +10,6 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from apps.cli import receiving
 from apps.cli.open_delivery import open_delivery
 from core.canonical import canonical_json, sha256_hex
 from core.settings import Settings
@@ -42,8 +41,9 @@ class Edition:
     def __post_init__(self) -> None:
         self.publish(self.sent)
         shutil.copytree(self.sent, self.here)
-        trust = receiving.Trust(AGREEMENT, "0" * 64, self.signer.public_key.line)
-        receiving.pin(self.folder / "home" / "pins", trust)
+        pin = {"agreement": AGREEMENT, "agreementDigest": "0" * 64, "senderKey": self.signer.public_key.line}
+        (self.folder / "home" / "pins").mkdir(parents=True)
+        (self.folder / "home" / "pins" / f"{AGREEMENT}.json").write_bytes(canonical_json(pin))
 
     @property
     def sent(self) -> Path:

@@ -1,4 +1,4 @@
-"""A TCP wire that can be cut: after so many bytes towards the server, at once, or by carrying nothing any more."""
+"""A TCP wire that can be cut: after so many bytes, at once, or by carrying nothing any more."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset and drops w
 
 
 class CuttableProxy:
-    """Listens on `port` and carries bytes to `target` on this machine."""
+    """Listens on `port` and carries bytes to `target` here. A connection breaks after `every` bytes of answers."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, every: int | None = None) -> None:
         self._target = target
+        self._every = every
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._sockets: list[socket.socket] = []
@@ -35,7 +36,10 @@ class CuttableProxy:
 
     def cut(self) -> None:
         """Reset every connection now."""
-        for end in self._sockets:
+        self._reset(*self._sockets)
+
+    def _reset(self, *ends: socket.socket) -> None:
+        for end in ends:
             with contextlib.suppress(OSError):  # closed already
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             end.close()
@@ -70,6 +74,7 @@ class CuttableProxy:
                 thread.start()
 
     def _carry(self, source: socket.socket, target: socket.socket, upward: bool) -> None:
+        answered = 0
         while not self._closed.is_set():
             try:
                 source.settimeout(0.05)
@@ -84,6 +89,10 @@ class CuttableProxy:
             except TimeoutError:
                 continue
             except OSError:
+                return
+            answered += 0 if upward else len(block)
+            if self._every is not None and answered > self._every:
+                self._reset(source, target)
                 return
             if upward and self._left is not None:
                 self._left -= len(block)
