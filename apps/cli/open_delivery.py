@@ -36,6 +36,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     "--from", "sources", multiple=True, metavar="FOLDER|sftp://USER@HOST:PORT",
     help="Fetch what is bad or missing in DIR, and nothing else, from this copy; may be repeated.",
 )  # fmt: skip
+@click.option(
+    "--sender-history",
+    type=_FILE,
+    help="The sender's published key history, where DIR has none or you got a newer one.",
+)
 @click.option("--ssh-key", type=_FILE, help="Your private SSH key, for --from sftp://...")
 @click.option(
     "--known-hosts", type=click.Path(path_type=Path, dir_okay=False), default=_KNOWN_HOSTS, show_default=True,
@@ -44,11 +49,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.pass_obj
 def open_delivery(
     settings: Settings, delivery: Path, identities: Sequence[Path], agreement: Path | None, out: Path | None,
-    sources: Sequence[str], ssh_key: Path | None, known_hosts: Path, *, check: bool,
+    sources: Sequence[str], sender_history: Path | None, ssh_key: Path | None, known_hosts: Path, *, check: bool,
 ) -> None:  # fmt: skip
     """Verify the delivery in DIR against your own agreement, decrypt it, and check digests and counts.
 
     The sender's key comes from the agreement that you signed, or is remembered from the first time; never from DIR.
+    Where the sender replaced it since, the old key signed the new one in.
     With --from, a download that was interrupted, damaged or not begun is completed first: each part is compared with
     the signed manifest before it is written. Nothing is opened before the whole delivery is as it was sent.
     """
@@ -57,7 +63,7 @@ def open_delivery(
     pins = settings.home / "pins"
     copies = [named_copy(text, delivery, ssh_key, known_hosts.expanduser()) for text in sources]
     keys = [key for path in identities for key in read_key_file(path)]
-    trust, manifest = _trusted(delivery, agreement, pins, copies)
+    trust, manifest = _trusted(delivery, agreement, pins, copies, sender_history)
     console = Console(stderr=True)
     _make_whole(delivery, manifest, copies, console)
     if check:
@@ -75,13 +81,13 @@ def open_delivery(
 
 
 def _trusted(
-    delivery: Path, agreement: Path | None, pins: Path, copies: Sequence[Copy]
+    delivery: Path, agreement: Path | None, pins: Path, copies: Sequence[Copy], sender_history: Path | None
 ) -> tuple[receiving.Trust, Manifest]:
     """The manifest, verified. One that is missing or not the sender's is fetched, if there are copies."""
     own = receiving.trust_from_agreement(agreement, delivery) if agreement else None
 
     def check(folder: Path) -> tuple[receiving.Trust, Manifest]:
-        trust = own or receiving.pinned(pins, folder)
+        trust = receiving.with_histories(own or receiving.pinned(pins, folder), pins, folder, sender_history)
         return trust, receiving.verified_manifest(folder, trust)
 
     try:

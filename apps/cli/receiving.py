@@ -1,8 +1,8 @@
 """The recipient's side: is this delivery what my own agreement promised, and what is in it? No network, no database.
 
-1. trust     the sender's key comes from the agreement that the recipient itself signed, or from an earlier pin of it;
-             never from anything that came with the delivery
-2. manifest  signed by that key, for this agreement
+1. trust     the sender's keys come from the agreement that the recipient itself signed, or from an earlier pin of it;
+             what came with the delivery counts only as far as these keys signed it (`sender_keys`)
+2. manifest  signed by them, for this agreement
 3. files     size and SHA-256 of every encrypted file
 4. open      decrypt; size, SHA-256 and number of rows as the sealed pakbon says
 5. appear    the opened files appear together, or not at all
@@ -15,22 +15,37 @@ import io
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 
 from apps.cli.damage import Progress, find_damage
+from apps.cli.sender_keys import SenderKeys
 from core.canonical import canonical_json, parse_json, sha256_hex
-from core.errors import ManifestInvalid, SignerUnknown, UnusableInput
+from core.clock import from_rfc3339
+from core.errors import KeyUnusable, ManifestInvalid, SignerUnknown, UnusableInput
+from core.files import write_file
 from core.ids import checked_name
 from keys.private.kinds import PrivateKey, open_envelope
-from keys.sshsig import Namespace, parse_public_key, verify_by
+from keys.sshsig import Namespace, verify_by
 from schemas.agreement import load_agreement
-from schemas.manifest import MANIFEST_NAME, PAKBON, SIGNATURE_NAME, Manifest, Pakbon, PakbonFile
+from schemas.manifest import (
+    MANIFEST_NAME,
+    PAKBON,
+    PQ_SIGNATURE_NAME,
+    SENDER_KEYS_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    Pakbon,
+    PakbonFile,
+)
 
 _BLOCK_BYTES = 1024 * 1024
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # what has no time is judged by the sender's key of today
 _SMALL_FILE_BYTES = 64 * 1024 * 1024  # a manifest of 60 TB in chunks has this size; nothing larger is read whole
 
 
@@ -40,7 +55,7 @@ class Trust:
 
     agreement: str
     agreement_digest: str
-    sender_key: str
+    sender: SenderKeys
 
 
 def trust_from_agreement(path: Path, delivery: Path) -> Trust:
@@ -56,17 +71,34 @@ def trust_from_agreement(path: Path, delivery: Path) -> Trust:
         raise UnusableInput(f"{beside.name}, your signature, is not beside {path.name}: put it there")
     signature = _small_file(beside).decode("ascii", "replace")
     verify_by(signature, document, Namespace.AGREEMENT, agreement.recipient_signer)
-    return Trust(agreement.id, agreement.digest, agreement.sender_key)
+    return Trust(agreement.id, agreement.digest, SenderKeys(agreement.sender_key, agreement.sender_key_pq))
 
 
 def pin(folder: Path, trust: Trust) -> bool:
     """Remember, so that the next delivery needs no --agreement; True if that replaces something else."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    value = {"agreement": trust.agreement, "agreementDigest": trust.agreement_digest, "senderKey": trust.sender_key}
     path = folder / f"{checked_name(trust.agreement, 'the id of an agreement')}.json"
-    replaced = path.exists() and path.read_bytes() != canonical_json(value)
-    path.write_bytes(canonical_json(value))
+    value = {"agreement": trust.agreement, "agreementDigest": trust.agreement_digest, "senderKey": trust.sender.ssh}
+    if trust.sender.pq is not None:
+        value["senderKeyPq"] = trust.sender.pq
+    before = parse_json(_small_file(path), "the pin") if path.exists() else value
+    replaced = not isinstance(before, dict) or {**before, "senderHistory": ""} != {**value, "senderHistory": ""}
+    write_file(path, canonical_json({**value, "senderHistory": trust.sender.history.decode("ascii")}), mode=0o600)
     return replaced
+
+
+def with_histories(trust: Trust, folder: Path, delivery: Path, given: Path | None) -> Trust:
+    """The same agreement, with what is known of the sender's keys: from earlier, from the delivery, and as given."""
+    path = folder / f"{checked_name(trust.agreement, 'the id of an agreement')}.json"
+    earlier = _read_pin(path) if path.is_file() else None
+    sender = trust.sender
+    if earlier is not None and earlier.agreement_digest == trust.agreement_digest and earlier.sender.ssh == sender.ssh:
+        sender = sender.told(earlier.sender.history)
+    beside = delivery / SENDER_KEYS_NAME
+    for source in (beside if beside.is_file() else None, given):
+        if source is not None:
+            sender = sender.told(_small_file(source))
+    return replace(trust, sender=sender)
 
 
 def pinned(folder: Path, delivery: Path) -> Trust:
@@ -75,11 +107,29 @@ def pinned(folder: Path, delivery: Path) -> Trust:
     path = folder / f"{claimed}.json"
     if not path.is_file():
         raise UnusableInput(f"agreement {claimed} was not opened here before: pass your signed copy with --agreement")
-    value = parse_json(_small_file(path), "the pin")
-    names = ("agreement", "agreementDigest", "senderKey")
-    if not isinstance(value, dict) or set(value) != set(names) or value["agreement"] != claimed:
+    trust = _read_pin(path)
+    if trust is None or trust.agreement != claimed:
         raise UnusableInput(f"the pin of agreement {claimed} is damaged: pass your signed copy with --agreement")
-    return Trust(*(str(value[name]) for name in names))
+    return trust
+
+
+def _read_pin(path: Path) -> Trust | None:
+    try:
+        value = parse_json(_small_file(path), "the pin")
+    except UnusableInput:
+        return None
+    needed, more = {"agreement", "agreementDigest", "senderKey"}, {"senderKeyPq", "senderHistory"}
+    if not isinstance(value, dict) or not needed <= set(value) <= needed | more:
+        return None
+    if not all(isinstance(text, str) for text in value.values()):
+        return None
+    history = str(value.get("senderHistory", "")).encode()
+    sender = SenderKeys(value["senderKey"], value.get("senderKeyPq"), history)
+    try:
+        sender.check()
+    except (KeyUnusable, SignerUnknown):
+        return None
+    return Trust(value["agreement"], value["agreementDigest"], sender)
 
 
 def claimed(delivery: Path) -> Manifest | None:
@@ -94,15 +144,18 @@ def verified_manifest(delivery: Path, trust: Trust) -> Manifest:
     """Steps 2 and 3: the signed manifest, after every file that it lists was found to be as it says."""
     content = _small_file(delivery / MANIFEST_NAME)
     signature = _small_file(delivery / SIGNATURE_NAME).decode("ascii", "replace")
-    try:
-        verify_by(signature, content, Namespace.MANIFEST, parse_public_key(trust.sender_key).fingerprint)
-    except SignerUnknown:
-        content = b""
-    if not content:
-        raise SignerUnknown(
-            "the manifest is not signed by the sender that your agreement names: do not use this delivery"
-        )
-    manifest = Manifest.from_bytes(content)
+    manifest = None
+    with suppress(ManifestInvalid):
+        manifest = Manifest.from_bytes(content)  # not believed yet: its time decides which keys count
+    made = _NEVER if manifest is None else from_rfc3339(manifest.creation_time)
+    second = delivery / PQ_SIGNATURE_NAME
+    for judged in (
+        trust.sender.judge(content, signature, made),
+        trust.sender.judge_pq(content, _small_file(second) if second.is_file() else None, made),
+    ):
+        judged.require("the manifest is not signed by the sender that your agreement names: do not use this delivery")
+    if manifest is None:
+        manifest = Manifest.from_bytes(content)  # signed, and wrong all the same: says what is
     if (manifest.agreement, manifest.agreement_digest) != (trust.agreement, trust.agreement_digest):
         raise ManifestInvalid(f"the delivery is under another agreement than {trust.agreement}: pass that one")
     return manifest

@@ -26,10 +26,11 @@ from core.errors import (
     SignerUnknown,
     UnusableInput,
 )
-from schemas.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest
+from schemas.manifest import BESIDE, PQ_SIGNATURE_NAME, SENDER_KEYS_NAME, Manifest
 from transports.base import Transport
 
 _LARGEST_PART = 64 * 1024 * 1024  # bytes; one part is held in memory, and the sender's have 4 MiB
+_OPTIONAL = (PQ_SIGNATURE_NAME, SENDER_KEYS_NAME)
 _LARGEST_MANIFEST = 64 * 1024 * 1024  # bytes, as in `receiving`
 _FILE_MODE = 0o666  # less the umask, as any fetched file
 
@@ -183,7 +184,9 @@ def _check_same(manifest: Manifest, claimed: Manifest | None) -> None:
 
 
 def _fetch_small(transport: Transport, folder: Path) -> None:
-    for name in (MANIFEST_NAME, SIGNATURE_NAME):
+    for name in BESIDE:
+        if name in _OPTIONAL and transport.stat(name) is None:
+            continue
         with (folder / name).open("xb") as file:
             for block in transport.read(name, 0, _LARGEST_MANIFEST):
                 file.write(block)

@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 
 from apps.cli import receiving
 from apps.cli.open_delivery import open_delivery
+from apps.cli.sender_keys import SenderKeys
 from core.canonical import canonical_json, sha256_hex
 from core.errors import EnvelopeError, KeyUnusable, ManifestInvalid, SignerUnknown, UnusableInput
 from core.period import Period
@@ -542,7 +543,7 @@ class TestPin:
         recipient.open(agreement=recipient.agreement)
         pin = recipient.pins / f"{AGREEMENT}.json"
         pin.write_bytes(canonical_json(json.loads(pin.read_bytes()) | {"senderKey": key}))
-        with pytest.raises(KeyUnusable):
+        with pytest.raises(UnusableInput, match="damaged"):
             recipient.open("--out", str(recipient.folder / "second"))
 
 
@@ -579,7 +580,7 @@ def test_csv_with_empty_cells_and_line_breaks_has_the_counted_rows(make_world: C
 
 
 def test_a_pin_that_replaces_another_sender_says_so(tmp_path):
-    first = receiving.Trust("GLA-1", "0" * 64, "ssh-ed25519 AAAA")
+    first = receiving.Trust("GLA-1", "0" * 64, SenderKeys("ssh-ed25519 AAAA"))
     assert receiving.pin(tmp_path / "pins", first) is False
     assert receiving.pin(tmp_path / "pins", first) is False
-    assert receiving.pin(tmp_path / "pins", receiving.Trust("GLA-1", "0" * 64, "ssh-ed25519 BBBB")) is True
+    assert receiving.pin(tmp_path / "pins", receiving.Trust("GLA-1", "0" * 64, SenderKeys("ssh-ed25519 BBBB"))) is True
