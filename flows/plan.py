@@ -11,15 +11,22 @@ from prefect.client.orchestration import get_client
 from prefect.states import Scheduled
 
 from core.settings import Settings
+from flows.steps.key_expiry import warn_of_expiry
 from flows.steps.planning import due_deliveries
 from flows.wiring import open_services
 
 
 @flow(name="plan", persist_result=False)
 def plan() -> int:
-    """Schedule every delivery that falls due within the horizon and was not begun; returns how many are planned."""
-    due, problems = due_deliveries(open_services(Settings()))
+    """Schedule every delivery that falls due within the horizon and was not begun; returns how many are planned.
+
+    Also tells of recipients' keys that expire soon, since a delivery that is planned beyond that day would be refused.
+    """
+    services = open_services(Settings())
+    due, problems = due_deliveries(services)
     logger = get_run_logger()
+    for warning in warn_of_expiry(services):
+        logger.warning(warning)
     for problem in problems:
         logger.warning("not planned: %s", problem)
     with get_client(sync_client=True) as client:

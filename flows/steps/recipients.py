@@ -14,7 +14,7 @@ from pathlib import Path
 from agreements import registry
 from agreements.registry import NewKey
 from agreements.standing import KeyPurpose, RecipientKey
-from core.clock import dutch_midnight
+from core.clock import dutch_midnight, to_rfc3339
 from core.database import reading, writing
 from core.errors import UnusableInput
 from core.ids import checked_name
@@ -133,12 +133,21 @@ def _seal_key(
     services: Services, name: str, text: str, known: dict[str, RecipientKey], validity: Validity
 ) -> tuple[NewKey, Challenge]:
     given = read_sealing_key(text)
-    key = as_registered(given, known.get(given.fingerprint))
+    registered = known.get(given.fingerprint)
+    key = as_registered(given, registered)
     key.check(services.clock())
-    dates = validity.moments(key.not_before, key.not_after)
-    _check_dates(services, key.fingerprint, *dates)
-    new = NewKey(key.fingerprint, KeyPurpose.SEAL, key.kind, str(key), *dates)
+    starts, ends = validity.moments(key.not_before, key.not_after)
+    _check_dates(services, key.fingerprint, starts, ends)
+    if registered is not None and validity.last is None and _was_limited(registered):
+        ends = None  # no change
+    new = NewKey(key.fingerprint, KeyPurpose.SEAL, key.kind, str(key), starts, ends)
     return new, challenge_to_seal_key(services, name, key)
+
+
+def _was_limited(registered: RecipientKey) -> bool:
+    """Whether its end is ours (an operator's, or a rotation's) rather than what the certificate says."""
+    own = parse_sealing_key(registered.public_key).not_after
+    return registered.valid_until is not None and registered.valid_until != (own and to_rfc3339(own))
 
 
 def _ssh_key(services: Services, name: str, text: str, validity: Validity) -> tuple[NewKey, Challenge]:
@@ -150,7 +159,7 @@ def _ssh_key(services: Services, name: str, text: str, validity: Validity) -> tu
 
 
 def _check_dates(services: Services, fingerprint: str, starts: datetime | None, ends: datetime | None) -> None:
-    if ends is not None and ends <= max(services.clock(), starts or ends):
+    if ends is not None and ends <= max(services.clock(), starts or services.clock()):
         raise UnusableInput(f"key {fingerprint} would never be valid with these dates: look at the last day")
 
 
