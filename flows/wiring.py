@@ -16,7 +16,7 @@ from core.database import migrate, open_engine
 from core.errors import KeyUnusable
 from core.settings import Settings
 from flows.sources.registry import Sources
-from keys.private.custody import Custody
+from keys.private.custody import Custody, open_custody
 from keys.roles import SSH_ROLES, Role
 from keys.scratch import SealedScratch
 from ledger.checkpoints import write_checkpoint
@@ -83,9 +83,3 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
         destinations=Destinations(settings.config_dir),
         clock=clock,
     )
-
-
-def open_custody(settings: Settings, clock: Clock = utc_now) -> Custody:
-    """Our own keys, where the settings say that they are."""
-    named = {role: getattr(settings.keys, role.replace("-", "_")) for role in Role}
-    return Custody(settings.keys_dir, {role: uri for role, uri in named.items() if uri is not None}, clock)

@@ -1,6 +1,7 @@
 """Write the documents that follow from the code, or with --check say which of them are stale.
 
-docs/cli.md (help of every command), docs/exit-codes.md (the tree of errors), docs/performance.md (bench/results.json).
+docs/cli.md (help of every command), docs/exit-codes.md (the tree of errors), docs/performance.md (bench/results.json),
+docs/crypto-inventory.md (keys/algorithms.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import click
 
 from apps.cli.main import gla
 from core import errors
+from keys import algorithms
 
 ROOT = Path(__file__).resolve().parents[1]
 MARK = "<!-- Written by `make docs`; do not edit. -->\n\n"
@@ -77,7 +79,12 @@ def performance() -> str:
     return "\n".join(rows) + "\n"
 
 
-DOCUMENTS = {"docs/cli.md": cli, "docs/exit-codes.md": exit_codes, "docs/performance.md": performance}
+DOCUMENTS = {
+    "docs/cli.md": cli,
+    "docs/exit-codes.md": exit_codes,
+    "docs/performance.md": performance,
+    "docs/crypto-inventory.md": algorithms.as_markdown,
+}
 
 
 def main() -> int:

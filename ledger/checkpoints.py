@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Engine
 
 from core.canonical import canonical_json, parse_json
-from core.clock import Clock, to_rfc3339
+from core.clock import Clock, from_rfc3339, to_rfc3339
 from core.database import reading
 from core.errors import GlaError, LedgerTampered, LedgerUnavailable
 from core.files import append_line, append_only
@@ -24,8 +25,9 @@ from ledger.events import LAST
 
 NAMESPACE = "gla-ledger"
 
-Verifier = Callable[[str, bytes, str], object]
-"""Takes signature, message and namespace; raises an error of ours unless our ledger key made the signature."""
+Verifier = Callable[[str, bytes, str, datetime], object]
+"""Takes signature, message, namespace and the time that the message tells; raises an error of ours unless a ledger key
+of ours made the signature, which was not replaced by then."""
 
 
 class CheckpointSigner(Protocol):
@@ -80,9 +82,9 @@ def _read(line: bytes, number: int, verifier: Verifier) -> Checkpoint:
     try:
         fields = parse_json(line, "the line")
         checkpoint = Checkpoint(seq=fields["seq"], hash=fields["hash"], at=fields["at"])
-        verifier(fields["signature"], checkpoint.message(), NAMESPACE)
+        verifier(fields["signature"], checkpoint.message(), NAMESPACE, from_rfc3339(checkpoint.at))
         well_formed = isinstance(checkpoint.seq, int) and isinstance(checkpoint.hash, str)
-    except (GlaError, KeyError, TypeError):
+    except (GlaError, KeyError, TypeError, ValueError):
         well_formed = False
     if checkpoint is None or not well_formed:
         raise LedgerTampered(f"checkpoint {number}, a line of the checkpoints file, was not signed by our ledger key")

@@ -46,7 +46,7 @@ class SecretSigner:
     def sign(self, message: bytes, namespace: str) -> str:
         return hmac.new(self.secret, namespace.encode() + b"\0" + message, hashlib.sha256).hexdigest()
 
-    def verify(self, signature: str, message: bytes, namespace: str) -> None:
+    def verify(self, signature: str, message: bytes, namespace: str, at: datetime) -> None:
         if not hmac.compare_digest(signature, self.sign(message, namespace)):
             raise SignerUnknown("not our signature")
 

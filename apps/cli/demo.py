@@ -114,7 +114,7 @@ def demo(settings: Settings, rows: int, seed: int) -> None:
             compared = _compare(source, opened / f"{PRODUCT}.parquet")
         with _step(console, 10, "record what was fetched; verify the ledger"):
             record_pickups(services)
-            _run(own, ledger.commands["verify"], checkpoints=None, public_key=None)
+            _run(own, ledger.commands["verify"], checkpoints=None, public_key=None, key_history=None)
     console.print(
         f"\n[bold]{compared:,} rows x {len(COLUMNS)} columns equal to the source[/bold], opened only by its key"
     )

@@ -6,7 +6,7 @@ import click
 
 from apps.dropzone.server import serve as serve_dropzone
 from core.settings import Settings
-from keys.private.custody import Custody, Role
+from keys.private.custody import Role, open_custody
 
 
 @click.group()
@@ -20,7 +20,7 @@ def dropzone() -> None:
 def serve(settings: Settings, port: int | None) -> None:
     """Serve until SIGTERM or Ctrl-C. Prints where it listens and its host key, for the recipients' known_hosts."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)  # also where this is the first command
-    custody = Custody(settings.keys_dir)
+    custody = open_custody(settings)
     if not custody.exists(Role.DROPZONE_HOST):
         custody.create(Role.DROPZONE_HOST)
     key = custody.public_key(Role.DROPZONE_HOST)
@@ -37,7 +37,7 @@ def serve(settings: Settings, port: int | None) -> None:
 @click.pass_obj
 def known_hosts(settings: Settings, port: int | None) -> None:
     """Print the line for a recipient's known_hosts, so that it accepts no other server as this zone."""
-    key = Custody(settings.keys_dir).public_key(Role.DROPZONE_HOST)
+    key = open_custody(settings).public_key(Role.DROPZONE_HOST)
     click.echo(f"[{settings.dropzone.host}]:{port or settings.dropzone.port} {key.line}")
 
 

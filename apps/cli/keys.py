@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from agreements.registry import keys_of, list_recipients
+from apps.cli import own_keys
 from apps.cli.key_lines import tell_of_challenge, tell_of_key, tell_of_registered
 from core.clock import dutch_date, utc_now
 from core.database import reading
@@ -33,7 +34,11 @@ _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 @click.group()
 def keys() -> None:
-    """Recipients' keys: register, prove, replace, revoke."""
+    """Recipients' keys: register, prove, replace, revoke. Our own: create, rotate-own, history, inventory."""
+
+
+for _command in own_keys.COMMANDS:
+    keys.add_command(_command)
 
 
 @keys.command()

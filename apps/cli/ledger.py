@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from core.database import opened
-from core.errors import UnusableInput
+from core.errors import SignerUnknown, UnusableInput
 from core.settings import Settings
-from keys.private.custody import Custody, Role
-from keys.sshsig import SshPublicKey, parse_public_key, verify_by
+from keys import published
+from keys.private.custody import Role, open_custody
+from keys.published import KeyHistory, PublishedKey
+from keys.sshsig import parse_public_key
 from ledger import verify as ledger_verify
-from ledger.checkpoints import read_checkpoints
+from ledger.checkpoints import Verifier, read_checkpoints
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -26,14 +29,15 @@ def ledger() -> None:
 @ledger.command()
 @click.option("--checkpoints", type=_FILE, help="The signed checkpoints, where they are not below GLA_HOME.")
 @click.option("--public-key", type=_FILE, help="Our public ledger key, where its private half is not here.")
+@click.option("--key-history", type=_FILE, help="With --public-key: our published keys, where that one was replaced.")
 @click.pass_obj
-def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None) -> None:
+def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None, key_history: Path | None) -> None:
     """Check every event, the signed checkpoints and the work list. Exit 0: intact; 1: tampered, and where.
 
     Finds a cut-off end and a recomputed chain only as far as the newest checkpoint that it is shown.
     """
     path = checkpoints or settings.checkpoints_path
-    witnesses = read_checkpoints(path, _verifier(settings, public_key)) if path.exists() else []
+    witnesses = read_checkpoints(path, _verifier(settings, public_key, key_history)) if path.exists() else []
     with opened(settings.resolved_database_url) as engine:
         verified = ledger_verify.verify(engine, witnesses)
     click.echo(f"intact: {verified.events:,} events, {verified.deliveries:,} deliveries")
@@ -43,16 +47,26 @@ def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None
         click.echo("no checkpoints: a cut-off end or a recomputed chain would not be seen", err=True)
 
 
-def _verifier(settings: Settings, public_key: Path | None) -> Callable[[str, bytes, str], SshPublicKey]:
-    if public_key is None:
-        key = Custody(settings.keys_dir).public_key(Role.LEDGER)
-    else:
-        key = parse_public_key(_line(public_key))
+def _verifier(settings: Settings, public_key: Path | None, history: Path | None) -> Verifier:
+    keys = _ledger_keys(settings, public_key, history)
 
-    def check(signature: str, message: bytes, namespace: str) -> SshPublicKey:
-        return verify_by(signature, message, namespace, key.fingerprint)
+    def check(signature: str, message: bytes, namespace: str, at: datetime) -> None:
+        published.judge(keys, signature, message, namespace, at).require("the checkpoint")
 
     return check
+
+
+def _ledger_keys(settings: Settings, public_key: Path | None, history: Path | None) -> Sequence[PublishedKey]:
+    """Our ledger keys of all times: the chain that the key of today, or the one that an auditor has, is part of."""
+    if public_key is None:
+        return open_custody(settings).published(Role.LEDGER)
+    line = parse_public_key(_line(public_key)).line
+    if history is None:
+        return [PublishedKey(Role.LEDGER, line, datetime.min.replace(tzinfo=UTC), None)]
+    keys = KeyHistory.parse(history.read_bytes()).of(Role.LEDGER)
+    if line not in {key.line for key in keys}:
+        raise SignerUnknown("the history of our keys does not hold this public key: use one that belongs to it")
+    return keys
 
 
 def _line(path: Path) -> str:

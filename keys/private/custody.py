@@ -7,13 +7,15 @@ signatures stay checkable, and nobody adds or hides a key. A key is never replac
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from core.clock import Clock, utc_now
 from core.errors import GlaError, KeyUnusable
 from core.files import append_line, append_only
+from core.settings import Settings
 from keys import published
 from keys.private.identities import Identity
 from keys.private.material import DigestSecrets, Intake, Material, public_line
@@ -27,7 +29,7 @@ from keys.roles import Role
 from keys.sshsig import Namespace, SshPublicKey
 from keys.verification import Reason, Verification
 
-__all__ = ["Custody", "Role"]
+__all__ = ["Custody", "Role", "open_custody"]
 
 _HISTORY = "history.jsonl"
 
@@ -48,8 +50,8 @@ class Custody(KeyPlaces):
         return self.published(role)[-1]
 
     def signer(self, role: Role) -> SigningKey:
-        """The key that signs for one of the SSH roles."""
-        key = self.load(role)
+        """The key that signs for one of the SSH roles; never one that the history says was replaced."""
+        key = self._settled(role)
         if isinstance(key, MldsaSigner | Intake | DigestSecrets):
             raise KeyUnusable(f"the {role} key makes no SSH signatures")
         return key
@@ -107,20 +109,32 @@ class Custody(KeyPlaces):
 
         A key of which nothing was published yet gets its first entry. `KeyUnusable` if the history leads elsewhere.
         """
-        line = public_line(self.load(role))
+        self._settled(role)
         keys = self.history().of(role)
         if not keys:
             self.publish(role, self.uri(role), None)
             keys = self.history().of(role)
-        if keys[-1].line != line:
-            raise KeyUnusable(
-                f"the {role} key is not the one that the history of our keys ends with, {keys[-1].fingerprint}: "
-                f"set {role.setting} to that key, or finish its rotation with gla keys rotate-own {role}"
-            )
         return keys
 
-    def publish(self, role: Role, uri: KeyUri, replaced: Material | None) -> None:
-        """Append the key at `uri` to the history, signed by the one that it replaces and by itself.
+    def _settled(self, role: Role) -> Material:
+        """The key of the settings, which must be the last one of the history, as far as there is one."""
+        last = None
+        for _ in range(2):
+            key, last = self.load(role), self.history().last(role)
+            if last is None or last.key == public_line(key):
+                return key
+            with suppress(OSError), append_only(self.history_path, mode=0o600):
+                """Another process may be replacing the key right now: this waits until it has."""
+        ending = "another" if last is None else published.fingerprint(last.key)
+        raise KeyUnusable(
+            f"the {role} key is not the one that the history of our keys ends with, {ending}: "
+            f"set {role.setting} to that key, or finish its rotation with gla keys rotate-own {role}"
+        )
+
+    def publish(
+        self, role: Role, uri: KeyUri, replaced: Material | None, then: Callable[[], object] = lambda: None
+    ) -> None:
+        """Append the key at `uri` to the history, signed by the one that it replaces and by itself; and do `then`.
 
         Without one that it replaces it becomes the first of its role, unless another process made it so.
         """
@@ -141,6 +155,7 @@ class Custody(KeyPlaces):
                     )
                 draft = published.new_entry(history, role, public_line(key), self._clock())
                 append_line(file, _signed(draft, key, endorser).line())
+                then()
             return
         except OSError as error:
             reason = error.strerror
@@ -159,6 +174,12 @@ class Custody(KeyPlaces):
             raise
         except Exception:  # noqa: BLE001  deny, whatever it was
             return Verification(Reason.NOT_CHECKED)
+
+
+def open_custody(settings: Settings, clock: Clock = utc_now) -> Custody:
+    """Our own keys, where the settings say that they are."""
+    named = {role: getattr(settings.keys, role.replace("-", "_")) for role in Role}
+    return Custody(settings.keys_dir, {role: uri for role, uri in named.items() if uri is not None}, clock)
 
 
 def _signed(entry: Entry, key: Material, endorser: Material | None) -> Entry:

@@ -1,7 +1,7 @@
 """Replace one of our keys: a new one is made, published with the signature of the old one, and only then used.
 
 Interrupted at any moment, the same call finishes it. The old private key of a role that signs is removed, since it has
-no use any more; identities and secrets of digests stay behind the new one, to open and to compare what is old.
+no use any more; identities, secrets of digests and OpenPGP keys stay behind the new one, for what is old.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from core.errors import KeyUnusable
 from keys.private import material
 from keys.private.custody import Custody
 from keys.private.material import DigestSecrets, Intake, Material, public_line
+from keys.private.openpgp_signing import OpenPgpSigners
 from keys.private.uri import FileUri, KeyUri, TokenUri
 from keys.published import PublishedKey
 from keys.roles import Role
@@ -40,8 +41,9 @@ def _replace_file(custody: Custody, role: Role, here: FileUri) -> None:
     last = custody.history().last(role)
     if last is None or last.key != public_line(custody.load(role, draft)):
         custody.published(role)
-        custody.publish(role, draft, old)
-    draft.path.replace(here.path)
+        custody.publish(role, draft, old, lambda: draft.path.replace(here.path))
+    else:
+        draft.path.replace(here.path)  # it was published, and then something stopped us
 
 
 def _move(custody: Custody, role: Role, here: KeyUri, there: KeyUri) -> None:
@@ -81,4 +83,6 @@ def _keeps(old: Material, new: Material) -> bool:
         return all(str(identity.recipient) in kept for identity in old.identities)
     if isinstance(old, DigestSecrets) and isinstance(new, DigestSecrets):
         return all(secret.reveal() in [each.reveal() for each in new.secrets] for secret in old.secrets)
+    if isinstance(old, OpenPgpSigners) and isinstance(new, OpenPgpSigners):
+        return {each.fingerprint for each in old.signers} <= {each.fingerprint for each in new.signers}
     return True
