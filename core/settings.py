@@ -60,6 +60,7 @@ class KeySettings(BaseModel):
     ledger: str | None = Field(default=None, repr=False)
     intake: str | None = Field(default=None, repr=False)
     person_digests: str | None = Field(default=None, repr=False)
+    openpgp: str | None = Field(default=None, repr=False)
     dropzone_host: str | None = Field(default=None, repr=False)
 
 

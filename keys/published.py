@@ -27,6 +27,7 @@ from keys.envelope.recipients import parse_recipient
 from keys.roles import Role
 from keys.sshsig import Namespace
 from keys.verification import Reason, Verification
+from schemas.envelopes import OPENPGP
 
 SECRET_KIND = "check-value"  # noqa: S105  it stands where a key would have its kind, and tells nothing of the secret
 LARGEST = 8 * 1024 * 1024  # bytes of a history; a post-quantum entry has 12 kB
@@ -116,7 +117,7 @@ class KeyHistory:
 
 
 def can_sign(role: Role) -> bool:
-    return role not in (Role.INTAKE, Role.PERSON_DIGESTS)
+    return role not in (Role.INTAKE, Role.PERSON_DIGESTS, Role.OPENPGP)
 
 
 def judge(
@@ -152,12 +153,14 @@ def judge_by(line: str, signature: str, message: bytes, namespace: str) -> Verif
 
 
 def fingerprint(line: str) -> str:
-    """`SHA256:...` of any public key of ours; `KeyUnusable` for a line that is none."""
+    """`SHA256:...` (`OPENPGP:...`) of any public key of ours; `KeyUnusable` for a line that is none."""
     kind, _, value = line.partition(" ")
     if kind == mldsa.KIND:
         return mldsa.parse_mldsa_key(line).fingerprint
     if kind == SECRET_KIND:
         return value
+    if OPENPGP.fingerprint.fullmatch(line):
+        return line
     if line.startswith("age1"):
         return parse_recipient(line).fingerprint
     return sshsig.parse_public_key(line).fingerprint

@@ -14,6 +14,7 @@ class Role(StrEnum):
     LEDGER = "ledger"  # our signature on checkpoints
     INTAKE = "intake"  # opens what is sealed to us
     PERSON_DIGESTS = "person-digests"  # makes digests of persons that nobody else can compute
+    OPENPGP = "openpgp"  # our signature inside OpenPGP messages, for recipients who have only that
     DROPZONE_HOST = "dropzone-host"  # the SFTP server proves with it that it is ours
 
     @property

@@ -35,7 +35,7 @@ from core.canonical import canonical_json, sha256_hex
 from core.errors import UnusableInput
 from core.ids import checked_name
 from schemas.contract import Contract, load_contract
-from schemas.envelopes import OPENPGP, EnvelopeForm, form_of_fingerprint
+from schemas.envelopes import OPENPGP, form_of_fingerprint
 from schemas.filters import Filter, parse_filter
 
 FileFormat = Literal["parquet", "csv.zst"]
@@ -89,13 +89,6 @@ class Agreement:
     @property
     def id(self) -> str:
         return self.contract.id
-
-    @property
-    def form(self) -> EnvelopeForm:
-        """How its deliveries are encrypted, which the fingerprints of the keys say."""
-        form = form_of_fingerprint(self.recipient_keys[0])
-        assert form is not None, "every fingerprint was checked when the agreement was read"
-        return form
 
     @property
     def product(self) -> str:

@@ -40,7 +40,7 @@ class GnuPg:
             check=False,
         )
         assert done.returncode == 0, done.stderr.decode()
-        self.said = done.stderr.decode()
+        self.said = done.stderr.decode("utf-8", "replace")  # a salt of Sequoia is told as it is
         return done.stdout
 
     def new_key(

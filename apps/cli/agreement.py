@@ -77,6 +77,9 @@ def offer(settings: Settings, contract: Path) -> None:
     click.echo("The recipient reads and signs this file, with either of:")
     click.echo(f"  ssh-keygen -Y sign -n {Namespace.AGREEMENT} -f SSH_KEY {path}")
     click.echo(f"  gla agreement sign {path} --key SSH_KEY")
+    if offered.sender_openpgp is not None:
+        certificate = lifecycle.openpgp_certificate_beside(path)
+        click.echo(f"and gets {certificate}, to check what is signed inside its files: gpg --import {certificate}")
 
 
 @agreement.command()

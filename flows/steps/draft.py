@@ -20,6 +20,7 @@ from core.ids import checked_name
 from flows.wiring import Services
 from keys.kinds import parse_sealing_key, preferred
 from keys.private.custody import Role
+from schemas.envelopes import OPENPGP, form_of_fingerprint
 from schemas.export import odcs
 from schemas.products import product_document, product_table
 from schemas.table import checked_delivered_name
@@ -82,6 +83,7 @@ def draft(
             {"property": "gla.recipientSigner", "value": signer},
             {"property": "gla.senderKey", "value": services.custody.public_key(Role.MANIFEST).line},
             *([{"property": "gla.senderKeyPq", "value": second.public_key.line}] if second else []),
+            *_openpgp_terms(services, seal_keys),
             {"property": "gla.validFrom", "value": f"{today:%Y-%m-%d}"},
             {"property": "gla.validUntil", "value": f"{_a_year_after(today):%Y-%m-%d}"},
             {"property": "gla.format", "value": "parquet"},
@@ -108,6 +110,13 @@ def _keys(services: Services, recipient: str) -> tuple[str, list[str], str]:
     if kvk is None or not seal_keys or not signers:
         raise UnusableInput(f"recipient {recipient} has no valid keys: run gla recipient add {recipient}")
     return kvk, seal_keys, signers[0]
+
+
+def _openpgp_terms(services: Services, seal_keys: Sequence[str]) -> list[dict[str, str]]:
+    """Our key that signs inside OpenPGP messages, for recipients of those."""
+    if form_of_fingerprint(seal_keys[0]) is not OPENPGP:
+        return []
+    return [{"property": "gla.senderOpenpgp", "value": services.custody.openpgp_signers().signers[0].fingerprint}]
 
 
 def _table(source_id: str, schema: dict[str, pl.DataType], columns: Sequence[str]) -> dict[str, Any]:

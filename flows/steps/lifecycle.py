@@ -39,7 +39,15 @@ def offer(services: Services, document: bytes, actor: str) -> tuple[Agreement, P
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{agreement.id}.json"
     path.write_bytes(agreement.canonical)
+    if agreement.sender_openpgp is not None:
+        signer = services.custody.openpgp_signers().named(agreement.sender_openpgp)
+        openpgp_certificate_beside(path).write_text(signer.certificate, encoding="ascii")
     return agreement, path
+
+
+def openpgp_certificate_beside(path: Path) -> Path:
+    """Where our OpenPGP certificate is written for the recipient, if the agreement in the file `path` names one."""
+    return path.with_name(f"{path.stem}.sender.asc")
 
 
 def accept(services: Services, agreement_id: str, signature: str, actor: str) -> None:
@@ -124,6 +132,8 @@ def _check_offer(services: Services, agreement: Agreement) -> None:
             f"agreement {agreement.id}: gla.senderKeyPq is not the key of {Role.MANIFEST_MLDSA.setting}: "
             "draft it with gla agreement new"
         )
+    if agreement.sender_openpgp is not None:
+        services.custody.openpgp_signers().named(agreement.sender_openpgp)
     with reading(services.engine) as connection:
         kvk = dict(registry.list_recipients(connection)).get(agreement.recipient)
         known = _lasting_keys(services, connection, agreement.recipient)

@@ -88,11 +88,14 @@ def seal(
     """Consume `checked` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid."""
     created = services.clock()
     recipients = preferred(usable_keys(services, agreement))
-    open_envelope = partial(open_sealer, keys=recipients, now=created)
+    form, signer = recipients[0].form, _openpgp_signer(services, agreement)
+    open_envelope = partial(open_sealer, keys=recipients, now=created, openpgp_signer=signer)
     retention = agreement.retention_days or services.settings.delivery.retention_days
     with new_folder(services.settings.staging_dir, claim.id, claim.token) as folder:
         data_name = f"{agreement.contract.table.name}.{agreement.file_format}"
-        rows, plain, data_file = _seal_rows(agreement, iter(checked), empty, folder, data_name, open_envelope, progress)
+        rows, plain, data_file = _seal_rows(
+            agreement, form, iter(checked), empty, folder, data_name, open_envelope, progress
+        )
         pakbon = Pakbon(
             context_id=claim.id,
             agreement_digest=agreement.digest,
@@ -103,7 +106,7 @@ def seal(
             plan_digest=plan_digest,
             files=(plain,),
         )
-        pakbon_file = _seal_bytes(agreement.form, folder, PAKBON, pakbon.to_bytes(), open_envelope)
+        pakbon_file = _seal_bytes(form, folder, PAKBON, pakbon.to_bytes(), open_envelope)
         manifest = Manifest(
             context_id=claim.id,
             agreement=agreement.id,
@@ -126,6 +129,13 @@ def seal(
     return Sealed(claim.token, rows, manifest.expiration_time, keys, files)
 
 
+def _openpgp_signer(services: Services, agreement: Agreement) -> bytes | None:
+    """Our key that the agreement says signs inside OpenPGP messages; `KeyUnusable` if we no longer have it."""
+    if agreement.sender_openpgp is None:
+        return None
+    return services.custody.openpgp_signers().named(agreement.sender_openpgp).secret.reveal()
+
+
 def _superseded_edition(services: Services, claim: Claim) -> int | None:
     """The newest edition before this one that was published; others the recipient never saw."""
     it = claim.delivery
@@ -138,6 +148,7 @@ def _superseded_edition(services: Services, claim: Claim) -> int | None:
 
 def _seal_rows(
     agreement: Agreement,
+    form: EnvelopeForm,
     frames: Iterator[pl.DataFrame],
     empty: pl.DataFrame,
     folder: Path,
@@ -146,7 +157,6 @@ def _seal_rows(
     progress: Progress,
 ) -> tuple[int, PakbonFile, ManifestFile]:
     rows = 0
-    form = agreement.form
     with staged_file(folder, f"{name}{form.suffix}") as target:
         with open_envelope(as_file(target)) as sealer:
             plain = DigestingWriter(sealer)

@@ -20,6 +20,7 @@ from keys import published
 from keys.private.identities import Identity
 from keys.private.material import DigestSecrets, Intake, Material, public_line
 from keys.private.mldsa import MldsaSigner
+from keys.private.openpgp_signing import OpenPgpSigners
 from keys.private.places import KeyPlaces
 from keys.private.secret import Secret
 from keys.private.signing import SigningKey
@@ -52,7 +53,7 @@ class Custody(KeyPlaces):
     def signer(self, role: Role) -> SigningKey:
         """The key that signs for one of the SSH roles; never one that the history says was replaced."""
         key = self._settled(role)
-        if isinstance(key, MldsaSigner | Intake | DigestSecrets):
+        if isinstance(key, MldsaSigner | Intake | DigestSecrets | OpenPgpSigners):
             raise KeyUnusable(f"the {role} key makes no SSH signatures")
         return key
 
@@ -79,6 +80,12 @@ class Custody(KeyPlaces):
         key = self._lazily(Role.PERSON_DIGESTS)
         assert isinstance(key, DigestSecrets), "this role has only such keys"
         return key.secrets
+
+    def openpgp_signers(self) -> OpenPgpSigners:
+        """What signs inside OpenPGP messages; made when it is first asked for."""
+        key = self._lazily(Role.OPENPGP)
+        assert isinstance(key, OpenPgpSigners), "this role has only such keys"
+        return key
 
     def _lazily(self, role: Role) -> Material:
         if not self.exists(role):
@@ -188,7 +195,7 @@ def _signed(entry: Entry, key: Material, endorser: Material | None) -> Entry:
 
 
 def _sign(key: Material | None, message: bytes) -> str | None:
-    if key is None or isinstance(key, Intake | DigestSecrets):
+    if key is None or isinstance(key, Intake | DigestSecrets | OpenPgpSigners):
         return None
     signature = key.sign(message, Namespace.KEY_HISTORY)
     return signature if isinstance(signature, str) else base64.b64encode(signature).decode()

@@ -5,6 +5,7 @@ agreement-seal, manifest, ledger, dropzone-host an OpenSSH private key, Ed25519
 manifest-mldsa                            a PKCS#8 private key, ML-DSA-65
 intake                                    age identities, the newest first; earlier ones still open
 person-digests                            secrets of 32 bytes in hexadecimal, the newest first
+openpgp                                   armored OpenPGP private keys, the newest first
 ========================================= ===========================================================
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from core.errors import KeyUnusable
 from keys.private.identities import Identity, generate_identity, parse_identities
 from keys.private.mldsa import MldsaSigner, mldsa_signer_from
+from keys.private.openpgp_signing import OpenPgpSigners, generate_openpgp_key, openpgp_signers_from
 from keys.private.secret import Secret
 from keys.private.signing import Signer, SigningKey, signer_from
 from keys.published import check_value
@@ -39,7 +41,7 @@ class DigestSecrets:
     secrets: tuple[Secret, ...]
 
 
-Material = SigningKey | MldsaSigner | Intake | DigestSecrets
+Material = SigningKey | MldsaSigner | Intake | DigestSecrets | OpenPgpSigners
 
 
 def generate(role: Role) -> bytes:
@@ -50,6 +52,8 @@ def generate(role: Role) -> bytes:
         return generate_identity("hybrid").secret_text().encode() + b"\n"
     if role is Role.PERSON_DIGESTS:
         return secrets.token_hex(_SECRET_BYTES).encode() + b"\n"
+    if role is Role.OPENPGP:
+        return generate_openpgp_key()
     return Signer.generate().private_file()
 
 
@@ -61,12 +65,14 @@ def read(role: Role, secret: Secret, place: str) -> Material:
         return Intake(tuple(parse_identities(secret.text())))
     if role is Role.PERSON_DIGESTS:
         return DigestSecrets(_digest_secrets(secret, place))
+    if role is Role.OPENPGP:
+        return openpgp_signers_from(secret, place)
     return signer_from(secret, place)
 
 
 def renewed(role: Role, new: bytes, old: Secret) -> bytes:
-    """The content that takes the place of `old`: what was sealed or digested before must stay readable."""
-    return new + old.reveal() if role in (Role.INTAKE, Role.PERSON_DIGESTS) else new
+    """The content that takes the place of `old`, with it where something old still needs it."""
+    return new + old.reveal() if role in (Role.INTAKE, Role.PERSON_DIGESTS, Role.OPENPGP) else new
 
 
 def public_line(material: Material) -> str:
@@ -75,6 +81,8 @@ def public_line(material: Material) -> str:
         return str(material.identities[0].recipient)
     if isinstance(material, DigestSecrets):
         return check_value(material.secrets[0].reveal())
+    if isinstance(material, OpenPgpSigners):
+        return material.signers[0].fingerprint
     return material.public_key.line
 
 
