@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from core.canonical import canonical_json
 from core.errors import UnusableInput
@@ -26,16 +26,16 @@ _TOKEN = re.compile(r"gla-proof-([0-9a-f]{32})-([0-9a-f]{64})")
 _SECRET_BYTES = 32  # not to be guessed, so that its digest needs no salt
 
 
-@dataclass(frozen=True, repr=False)
 class ProofToken:
-    """`challenge` is an id that anybody may see; `repr` shows nothing."""
+    """`challenge` is an id that anybody may see. Only `text` shows the rest: no `repr`, no list of fields, no copy."""
 
-    challenge: str
-    secret: str
+    def __init__(self, challenge: str, secret: str) -> None:
+        self.challenge = challenge
+        self._secret: Callable[[], str] = lambda: secret
 
     def text(self) -> str:
         """What the recipient sends back."""
-        return f"gla-proof-{self.challenge}-{self.secret}"
+        return f"gla-proof-{self.challenge}-{self._secret()}"
 
     def digest(self, recipient: str, fingerprint: str) -> str:
         """What is kept to know the token again: SHA-256 over it, the organisation and the key."""

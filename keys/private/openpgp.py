@@ -22,6 +22,7 @@ from keys.envelope.reading import BinaryReader
 from keys.envelope.seal import write_whole
 from keys.openpgp.process import started, task_bytes
 from keys.private.passphrase import AskPassphrase
+from keys.private.secret import Secret
 
 _PROGRAM = Path(__file__).with_name("openpgp_program.py")
 _BLOCK = 1024 * 1024  # bytes
@@ -42,7 +43,7 @@ class OpenPgpPrivateKey:
                 raise KeyUnusable(
                     f"OpenPGP key {self.fingerprint}: the passphrase is wrong, or it has no valid key for encryption"
                 )
-        self._task = task_bytes({"key": base64.b64encode(data).decode(), "passphrase": passphrase})
+        self._task = Secret(task_bytes({"key": base64.b64encode(data).decode(), "passphrase": passphrase}))
 
     def __repr__(self) -> str:
         return f"<private key of {self.fingerprint}>"
@@ -67,10 +68,10 @@ class OpenPgpPrivateKey:
             raise PayloadInvalid("the OpenPGP message is damaged or not whole: fetch the file again, or ask the sender")
 
 
-def _feed(target: IO[bytes], task: bytes, source: BinaryReader) -> None:
+def _feed(target: IO[bytes], task: Secret, source: BinaryReader) -> None:
     """A child that stops early says why by its code; a source that fails ends the message early, which is found out."""
     with suppress(OSError), target:
-        write_whole(target, task)
+        write_whole(target, task.reveal())
         while block := source.read(_BLOCK):
             write_whole(target, block)
 
