@@ -24,7 +24,10 @@ from flows.steps.possession import Challenge, challenge_to_seal_key, challenge_t
 from flows.wiring import Services
 from keys.kinds import SealingKey, parse_sealing_key, renewed
 from keys.sshsig import parse_public_key
+from keys.validity import private_key_refused
 from ledger.vocabulary import Action
+
+_PRIVATE = re.compile(r"PRIVATE KEY|SECRET-KEY|PuTTY-User-Key", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,12 @@ def _check_dates(services: Services, fingerprint: str, starts: datetime | None, 
 
 
 def _line_of(text: str) -> str:
-    """A public key may be given as it is or as the file that holds it; a private key is refused when parsed."""
-    if not text.startswith(("ssh-", "ecdsa-", "sk-")) and "PRIVATE KEY" not in text:
+    """A public key may be given as it is or as the file that holds it; a private key of any kind is refused loudly."""
+    if not text.startswith(("ssh-", "ecdsa-", "sk-")) and not _PRIVATE.search(text):
         text = _content(text)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if "PRIVATE KEY" not in text and len(lines) != 1:
+    if _PRIVATE.search(text):
+        raise private_key_refused()
+    if len([line for line in text.splitlines() if line.strip()]) != 1:
         raise UnusableInput("the SSH key must be one line, of one key: name every key with its own --ssh")
     return text.strip()
 
