@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import xor
 
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _VALUES = {symbol: value for value, symbol in enumerate(_ALPHABET)}
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_FOLDED = [  # for each value of the five bits that leave, since a post-quantum key has 2,000 symbols
+    reduce(xor, (generator for bit, generator in enumerate(_GENERATOR) if top >> bit & 1), 0) for top in range(32)
+]
 _CHECKSUM_LENGTH = 6  # symbols
 _PREFIX = re.compile(r"[!-~]+")
 
@@ -49,10 +54,7 @@ def _polymod(values: Iterable[int]) -> int:
     checksum = 1
     for value in values:
         top = checksum >> 25
-        checksum = (checksum & 0x1FFFFFF) << 5 ^ value
-        for bit, generator in enumerate(_GENERATOR):
-            if top >> bit & 1:
-                checksum ^= generator
+        checksum = (checksum & 0x1FFFFFF) << 5 ^ value ^ _FOLDED[top]
     return checksum
 
 
