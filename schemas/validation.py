@@ -10,6 +10,7 @@ proves on known-bad frames that validation is really on; pandera can be switched
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -149,6 +150,11 @@ _CANARY = Table(
 )
 
 
+@functools.cache
+def _compiled_canary() -> CompiledTable:
+    return compile_table(_CANARY)
+
+
 def prove_it_fails() -> None:
     """Judge frames that break every kind of promise, on each way through, and raise `Unexpected` unless all is found.
 
@@ -175,7 +181,7 @@ def prove_it_fails() -> None:
 
 def _prove(frames: list[dict[str, Any]], passes: list[bool], known: set[tuple[str, str, int]]) -> None:
     validator = Validator.__new__(Validator)
-    validator._start(compile_table(_CANARY))  # noqa: SLF001 - without the proof itself
+    validator._start(_compiled_canary())  # noqa: SLF001 - without the proof itself
     passed = [validator.check(pl.DataFrame(frame)) for frame in frames]
     found = {(each.column, each.rule, each.count) for each in validator.finish().failures}
     if passed != passes or found != known:
