@@ -39,10 +39,12 @@ ALGORITHMS = (
               _SAFE, ("HKDF", "HMAC")),
     Algorithm("AES-256-GCM", "FIPS 197, SP 800-38D", "encrypt what a validation puts on disk for a while",
               "keys/scratch.py", _SAFE, ("AESGCM",)),
-    Algorithm("CMS: AES-256-CBC, RSA-OAEP or PKCS #1", "RFC 5652, RFC 8017", "seal to X.509 certificates",
+    Algorithm("CMS: AES-256-CBC, RSA PKCS #1 v1.5", "RFC 5652, RFC 8017", "seal to X.509 certificates",
               "keys/cms", _READ_LATER, ("AES256", "PKCS7EnvelopeBuilder", "pkcs7_decrypt_der", "pkcs7_decrypt_pem")),
     Algorithm("OpenPGP", "RFC 9580", "seal to OpenPGP certificates; Sequoia chooses what a certificate allows",
               "keys/openpgp", "as the certificate"),
+    Algorithm("OpenPGP: Ed25519", "RFC 9580", "sign inside OpenPGP messages",
+              "keys/private/openpgp_signing.py", _BROKEN),
     Algorithm("Ed25519", "RFC 8032, OpenSSH PROTOCOL.sshsig", "sign agreements, manifests, checkpoints and keys",
               "keys/private/signing.py", _BROKEN, ("Ed25519PrivateKey", "Ed25519PublicKey", "ed25519")),
     Algorithm("ECDSA P-256", "FIPS 186-5", "sign the same, in tokens without Ed25519", "keys/private/token.py", _BROKEN,
@@ -75,6 +77,8 @@ _BY_KIND = {
 
 def algorithm_of(line: str) -> str:
     """The algorithm of a public key as text, or of a kind of sealing key; the kind itself where it is not known."""
+    if line.startswith("OPENPGP:"):  # our own; the line is its fingerprint
+        return "Ed25519 (OpenPGP)"
     if line.startswith("age1"):
         return _BY_KIND["age-hybrid" if line.startswith("age1pq1") else "age-x25519"]
     kind = line.split(" ", maxsplit=1)[0]
