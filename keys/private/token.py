@@ -31,8 +31,6 @@ _OCTET_STRING = 0x04
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (foreign.NoSuchToken, "there is no such token: plug it in, or correct the token's name in the URI"),
-    (foreign.NoSuchKey, "the token holds no such key: make it with gla keys create, or correct the object in the URI"),
-    (foreign.MultipleObjectsReturned, "the token holds more than one such key: give each its own object label"),
     (foreign.MultipleTokensReturned, "there is more than one such token: add serial=... to the URI"),
     (foreign.PinLocked, "the token has locked its PIN after too many wrong ones: unlock it with its security officer"),
     (foreign.PinIncorrect, "the PIN is wrong: correct what pin-source names before anything tries again"),
@@ -122,7 +120,16 @@ def _module(uri: TokenUri) -> Any:
 
 def _public_key(uri: TokenUri) -> SshPublicKey:
     with _session(uri, login=False) as session:
-        return _ssh_key(session.get_key(object_class=ObjectClass.PUBLIC_KEY, label=uri.label))
+        return _ssh_key(_only(session, ObjectClass.PUBLIC_KEY, uri.label))
+
+
+def _only(session: Any, kind: ObjectClass, label: str) -> Any:
+    found = list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label}))
+    if not found:
+        raise KeyUnusable("the token holds no such key: make it with gla keys create, or correct the object in the URI")
+    if len(found) > 1:
+        raise KeyUnusable("the token holds more than one such key: give each its own object label")
+    return found[0]
 
 
 def _ssh_key(public: Any) -> SshPublicKey:
@@ -145,7 +152,7 @@ def _octets(encoded: bytes) -> bytes:
 
 def _sign(uri: TokenUri, expected: SshPublicKey, data: bytes) -> bytes:
     with _session(uri, login=True) as session:
-        key = session.get_key(object_class=ObjectClass.PRIVATE_KEY, label=uri.label)
+        key = _only(session, ObjectClass.PRIVATE_KEY, uri.label)
         if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
             raise KeyUnusable("the private key could leave the token: make one that cannot with gla keys create")
         if expected.line.startswith("ssh-ed25519"):
