@@ -1,4 +1,4 @@
-"""`gla envelope`: encrypt and decrypt files in the age format, shaped like `age` and `age-keygen`.
+"""`gla envelope`: encrypt, decrypt and inspect files in the age format, shaped like `age` and its companions.
 
 Standard input and output where no file, or `-`, is named. An output file appears whole or not at all; what goes to
 standard output before a defect is found cannot be taken back, and the exit code says so.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,11 +23,12 @@ from core.clock import to_rfc3339, utc_now
 from core.errors import Cancelled, GlaError, StorageFull, UnusableInput
 from core.files import new_file
 from keys.envelope.armor import ArmorWriter
+from keys.envelope.inspection import inspect
 from keys.envelope.reading import BinaryReader
 from keys.envelope.recipients import parse_recipient
-from keys.envelope.seal import BinaryWriter, Sealer, write_whole
+from keys.envelope.seal import BinaryWriter, seal_stream
 from keys.private.identities import generate_identity
-from keys.private.kinds import PrivateKey, open_pieces, parse_private_keys
+from keys.private.kinds import PrivateKey, open_into, parse_private_keys
 
 _STANDARD = Path("-")
 _PRIVATE = 0o600
@@ -38,7 +41,7 @@ _input_argument = click.argument("source", type=_path, required=False, metavar="
 
 @click.group()
 def envelope() -> None:
-    """Encrypt and decrypt files in the age format."""
+    """Encrypt, decrypt and inspect files in the age format."""
 
 
 @envelope.command()
@@ -68,8 +71,7 @@ def encrypt(recipients: tuple[str, ...], source: Path | None, output: Path | Non
         raise UnusableInput("refusing to write binary to the terminal: use -o FILE or -a (or '-o -' to insist)")
     with _explained(), _files(source, output, mode=_PUBLIC) as (plain, sealed):
         text = ArmorWriter(sealed) if armor else None
-        with Sealer(text or sealed, parsed) as sealer:
-            sealer.fill_from(plain)
+        seal_stream(plain, text or sealed, parsed)
         if text is not None:
             text.close()
 
@@ -89,8 +91,28 @@ def decrypt(key_files: tuple[Path, ...], source: Path | None, output: Path | Non
     with _explained():
         keys = [key for path in key_files for key in _read_keys(path)]
         with _files(source, output, mode=_PRIVATE) as (sealed, plain):
-            for piece in open_pieces(sealed, keys):
-                write_whole(plain, piece)
+            open_into(sealed, keys, plain)
+
+
+@envelope.command(name="inspect")
+@click.option("--json", "as_json", is_flag=True, help="For programs: the fields of age-inspect, and the chunks.")
+@_input_argument
+def inspect_file(source: Path | None, *, as_json: bool) -> None:
+    """Tell what an age file is without opening it: kinds of recipients, strength, form, size.
+
+    Nothing of it is authenticated: only decrypting proves that a file is genuine and whole.
+    """
+    with _explained(), _opened(source) as sealed:
+        found = inspect(sealed)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+        return
+    click.echo(f"recipients:   {len(found.stanza_kinds)}")
+    for kind, count in sorted(Counter(found.stanza_kinds).items()):
+        click.echo(f"  {count} x {kind}")
+    click.echo(f"post-quantum: {found.post_quantum}")
+    click.echo(f"armored:      {'yes' if found.armored else 'no'}")
+    click.echo(f"content:      {found.payload_size} bytes in {found.chunks} chunks")
 
 
 def _read_keys(path: Path) -> list[PrivateKey]:

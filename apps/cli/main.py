@@ -33,7 +33,7 @@ class LazyGroup(click.Group):
         "demo": ("demo", "Run the whole main job on synthetic data."),
         "destination": ("destination", "Register where deliveries can go."),
         "dropzone": ("dropzone", "The SFTP server where recipients fetch their deliveries."),
-        "envelope": ("envelope", "Encrypt and decrypt files in the age format."),
+        "envelope": ("envelope", "Encrypt, decrypt and inspect files in the age format."),
         "history": ("history", "Show what was delivered."),
         "keys": ("keys", "Recipients' keys: register, prove, replace, revoke."),
         "ledger": ("ledger", "Verify the ledger."),

@@ -7,16 +7,19 @@ base64 is canonical: nothing can be hidden in an armored file.
 from __future__ import annotations
 
 import binascii
+import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from cryptography.utils import Buffer
 
 from keys.envelope.errors import ArmorInvalid
+from keys.envelope.reading import BinaryReader, as_file, replayed
 from keys.envelope.seal import BinaryWriter, write_whole
 
 BEGIN = b"-----BEGIN AGE ENCRYPTED FILE-----"
 END = b"-----END AGE ENCRYPTED FILE-----"
+_START = 4096  # bytes looked at to tell the binary form from the armored one
 _COLUMNS = 64
 _BYTES_PER_LINE = 48
 _LINE_LIMIT = 1024  # bytes; far more than any line that is right
@@ -48,6 +51,17 @@ class ArmorWriter:
         lines = b"".join(binascii.b2a_base64(data[start : start + _BYTES_PER_LINE]) for start in starts)
         if lines:
             write_whole(self._target, lines)
+
+
+def binary_form(source: BinaryReader) -> tuple[bool, io.BufferedReader]:
+    """Whether `source` is of the text form, and its binary form in either case, read as it is asked for."""
+    start = b""
+    while len(start) < _START and (more := source.read(_START - len(start))):
+        start += more
+    whole = replayed(start, source)
+    if not start.startswith(b"age-encryption.org/") and b"AGE ENCRYPTED" in start.upper():
+        return True, as_file(dearmor(whole))
+    return False, whole
 
 
 def dearmor(source: BinaryIO) -> Iterator[bytes]:

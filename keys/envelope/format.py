@@ -18,12 +18,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.utils import Buffer
 
 from keys.envelope.errors import HeaderInvalid, HmacMismatch
+from keys.envelope.wiping import wiped
 
 VERSION_LINE = b"age-encryption.org/v1\n"
 FILE_KEY_LENGTH = 16  # bytes
+_DERIVED_LENGTH = 32  # bytes
 HEADER_LIMIT = 8 * 1024 * 1024  # bytes; 1,000 hybrid recipients need 1.6 MB, and nothing near this is honest
+LINE_LIMIT = 16 * 1024  # bytes; the longest line that we know, a hybrid recipient's, has 1,511
+STANZA_LIMIT = 4096  # recipients of one file; each costs a try to open it, and memory
+_ARGUMENT_LIMIT = 64  # of a stanza; the known kinds have at most 3
 _COLUMNS = 64  # of a line in a stanza's body
-_ARGUMENT_LINE = re.compile(rb"-> ([!-~]+(?: [!-~]+)*)\n")
+_ARGUMENT_LINE = re.compile(rb"-> ([!-~]+(?: [!-~]+){0,%d})\n" % (_ARGUMENT_LIMIT - 1))
 
 
 def b64encode(data: bytes) -> str:
@@ -42,9 +47,11 @@ def b64decode(text: str) -> bytes:
     return data
 
 
-def derive(file_key: Buffer, salt: bytes, info: bytes) -> bytes:
-    """HKDF-SHA-256 (RFC 5869) to 32 bytes."""
-    return HKDF(hashes.SHA256(), 32, salt, info).derive(file_key)
+def derive(secret: Buffer, salt: bytes, info: bytes) -> bytearray:
+    """HKDF-SHA-256 (RFC 5869) to 32 bytes, which the caller wipes."""
+    key = bytearray(_DERIVED_LENGTH)
+    HKDF(hashes.SHA256(), _DERIVED_LENGTH, salt, info).derive_into(secret, key)
+    return key
 
 
 @dataclass(frozen=True)
@@ -93,12 +100,17 @@ class Header:
 
 
 def parse_header(source: BinaryIO) -> Header:
-    """Read a header and leave `source` at the payload; raises `HeaderInvalid`. Reads at most `HEADER_LIMIT` bytes."""
+    """Read a header and leave `source` at the payload; raises `HeaderInvalid`.
+
+    Of an endless one it reads at most a line, or 4,096 recipients, or 8 MiB, in memory of a few times that.
+    """
     lines = _Lines(source)
     if lines.next() != VERSION_LINE:
         raise HeaderInvalid("this is not an encrypted file of the age v1 format")
-    stanzas = []
+    stanzas: list[Stanza] = []
     while not (line := lines.next()).startswith(b"---"):
+        if len(stanzas) == STANZA_LIMIT:
+            raise HeaderInvalid(f"the header of the encrypted file has more than {STANZA_LIMIT} recipients")
         stanzas.append(_parse_stanza(line, lines))
     if not stanzas or not line.startswith(b"--- "):
         raise HeaderInvalid("the header of the encrypted file has no recipient or no MAC")
@@ -111,14 +123,14 @@ def parse_header(source: BinaryIO) -> Header:
 
 
 class _Lines:
-    """Whole lines of a header, up to `HEADER_LIMIT` bytes in all."""
+    """Whole lines of a header, up to `LINE_LIMIT` bytes each and `HEADER_LIMIT` in all."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
         self._left = HEADER_LIMIT
 
     def next(self) -> bytes:
-        line = self._source.readline(self._left)
+        line = self._source.readline(min(self._left, LINE_LIMIT))
         self._left -= len(line)
         if not line.endswith(b"\n"):
             raise HeaderInvalid("the header of the encrypted file is cut off, or too long to be honest")
@@ -146,6 +158,7 @@ def _authenticated_part(stanzas: tuple[Stanza, ...]) -> bytes:
 
 
 def _mac(stanzas: tuple[Stanza, ...], file_key: Buffer) -> HMAC:
-    mac = HMAC(derive(file_key, b"", b"header"), hashes.SHA256())
+    with wiped(derive(file_key, b"", b"header")) as key:
+        mac = HMAC(key, hashes.SHA256())
     mac.update(_authenticated_part(stanzas))
     return mac

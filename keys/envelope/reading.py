@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from cryptography.utils import Buffer
 
@@ -30,6 +30,11 @@ def as_file(pieces: Iterator[Buffer]) -> io.BufferedReader:
 def replayed(start: bytes, source: BinaryReader) -> io.BufferedReader:
     """`source` with the bytes that were already taken from it put in front. `source` is never closed by it."""
     return io.BufferedReader(_Replayed(start, source), _BUFFER)
+
+
+def unbuffered(source: io.BufferedReader) -> BinaryReader:
+    """What `source` has left, read into the caller's memory without a copy in between; `source` is used up by it."""
+    return _Replayed(source.peek(), cast("BinaryReader", source.raw))
 
 
 class _Pieces(io.RawIOBase):

@@ -24,6 +24,7 @@ from cryptography.utils import Buffer
 from core.errors import KeyUnusable
 from keys.envelope import bech32
 from keys.envelope.format import Stanza, b64encode, derive
+from keys.envelope.wiping import wiped
 from schemas.envelopes import AGE, EnvelopeForm
 
 X25519_KIND = "X25519"
@@ -92,8 +93,8 @@ class X25519Recipient(Recipient):
     def wrap(self, file_key: Buffer) -> Stanza:
         ephemeral = X25519PrivateKey.generate()
         share = ephemeral.public_key().public_bytes_raw()
-        wrap_key = derive(ephemeral.exchange(self._key), share + self.raw, X25519_LABEL)
-        body = ChaCha20Poly1305(wrap_key).encrypt(ZERO_NONCE, file_key, None)
+        with wiped(derive(ephemeral.exchange(self._key), share + self.raw, X25519_LABEL)) as wrap_key:
+            body = ChaCha20Poly1305(wrap_key).encrypt(ZERO_NONCE, file_key, None)
         return Stanza((X25519_KIND, b64encode(share)), body)
 
 
@@ -124,13 +125,13 @@ _KINDS: dict[str, type[Recipient]] = {kind.prefix: kind for kind in (X25519Recip
 
 def parse_recipient(text: str) -> Recipient:
     """Read `age1...` or `age1pq1...`; raises `KeyUnusable`, which never shows the text."""
-    text = text.strip()
+    text = text[:_TEXT_LIMIT].strip()
     if _PRIVATE_KEY.search(text):
         raise KeyUnusable(
             "this is a PRIVATE key, not a public one: treat it as leaked, make a new one, give only the age1... text"
         )
     try:
-        prefix, raw = bech32.decode(text[:_TEXT_LIMIT])
+        prefix, raw = bech32.decode(text)
         return _KINDS[prefix](raw)
     except (ValueError, KeyError):
         pass

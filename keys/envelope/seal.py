@@ -16,14 +16,17 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.utils import Buffer
 
 from core.errors import KeyUnusable
-from keys.envelope.format import FILE_KEY_LENGTH, Header
+from keys.envelope.format import FILE_KEY_LENGTH, STANZA_LIMIT, Header
 from keys.envelope.pipeline import Pipeline
 from keys.envelope.reading import BinaryReader
 from keys.envelope.recipients import Recipient
+from keys.envelope.relay import Ahead, Relay, threads_for
 from keys.envelope.stream import BATCH, BATCH_CHUNKS, PAYLOAD_NONCE_LENGTH, Batch, payload_cipher, seal_batch
+from keys.envelope.wiping import wiped
 
 
 class BinaryWriter(Protocol):
@@ -43,13 +46,7 @@ class Sealer:
     """A write-only binary file; `KeyUnusable` for recipients that cannot share a file, errors of `target` pass."""
 
     def __init__(self, target: BinaryWriter, recipients: Sequence[Recipient]) -> None:
-        _check_strength(recipients)
-        file_key = bytearray(secrets.token_bytes(FILE_KEY_LENGTH))
-        nonce = secrets.token_bytes(PAYLOAD_NONCE_LENGTH)
-        header = Header.sealed(tuple(recipient.wrap(file_key) for recipient in recipients), file_key)
-        self._cipher = payload_cipher(file_key, nonce)
-        file_key[:] = bytes(FILE_KEY_LENGTH)  # wiped as far as Python can
-        write_whole(target, header.serialise() + nonce)
+        self._cipher = _begun(target, recipients)
         self._target = target
         self._spare: list[Batch] = []
         self._filling = Batch()
@@ -71,11 +68,6 @@ class Sealer:
             room[: len(part)] = part
             self._took(len(part))
         return length
-
-    def fill_from(self, source: BinaryReader) -> None:
-        """Take everything that `source` still has, without a copy in between."""
-        while count := source.readinto(self._room()):
-            self._took(count)
 
     def close(self) -> None:
         """Write the final chunk; inside a `with` block only end the writing, since the block decides."""
@@ -164,9 +156,37 @@ class Sealer:
             self._pipeline.stop()
 
 
+def seal_stream(source: BinaryReader, target: BinaryWriter, recipients: Sequence[Recipient]) -> None:
+    """Seal all that `source` still has, faster than through a `Sealer`; after an exception `target` never opens."""
+    cipher = _begun(target, recipients)
+    ahead = Ahead(source)
+
+    def read(batch: Batch) -> bool:
+        batch.plain_length, final = ahead.fill(batch.plain_room)
+        return final
+
+    def write(batch: Batch) -> None:
+        write_whole(target, batch.sealed[: batch.sealed_length])
+
+    Relay(read, lambda batch, final: seal_batch(cipher, batch, final=final), write).run(threads_for(source, target))
+
+
+def _begun(target: BinaryWriter, recipients: Sequence[Recipient]) -> ChaCha20Poly1305:
+    """Write the header of a new file; the cipher of its payload."""
+    _check_strength(recipients)
+    nonce = secrets.token_bytes(PAYLOAD_NONCE_LENGTH)
+    with wiped(bytearray(secrets.token_bytes(FILE_KEY_LENGTH))) as file_key:
+        header = Header.sealed(tuple(recipient.wrap(file_key) for recipient in recipients), file_key)
+        cipher = payload_cipher(file_key, nonce)
+    write_whole(target, header.serialise() + nonce)
+    return cipher
+
+
 def _check_strength(recipients: Sequence[Recipient]) -> None:
     """One file has one strength: beside a classical key, a hybrid one protects nothing (C2SP age.md)."""
     if not recipients:
         raise KeyUnusable("there is no public key to seal to")
+    if len(recipients) > STANZA_LIMIT:
+        raise KeyUnusable(f"one file can be sealed to at most {STANZA_LIMIT} public keys")
     if len({recipient.is_hybrid for recipient in recipients}) > 1:
         raise KeyUnusable("hybrid (age1pq1...) and X25519 (age1...) keys may not share a file: use one kind")

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.utils import Buffer
 
 from keys.envelope.format import derive
+from keys.envelope.wiping import wiped
 
 CHUNK = 64 * 1024  # bytes of plaintext
 TAG = 16  # bytes of Poly1305
@@ -22,20 +23,26 @@ PAYLOAD_NONCE_LENGTH = 16
 
 
 class Batch:
-    """Room for up to 16 chunks in both forms. `first` is the number of its first chunk."""
+    """Room for some chunks in both forms. `first` is the number of its first chunk.
 
-    def __init__(self) -> None:
+    The two `room`s have one byte more, for a reader that looks ahead.
+    """
+
+    def __init__(self, chunks: int = BATCH_CHUNKS) -> None:
         self.first = 0
-        self.plain = memoryview(bytearray(BATCH))
+        self.plain_room = memoryview(bytearray(chunks * CHUNK + 1))
+        self.plain = self.plain_room[:-1]
         self.plain_length = 0
-        self.sealed = memoryview(bytearray(BATCH_CHUNKS * SEALED_CHUNK))
+        self.sealed_room = memoryview(bytearray(chunks * SEALED_CHUNK + 1))
+        self.sealed = self.sealed_room[:-1]
         self.sealed_length = 0
         self.defect: str | None = None
 
 
 def payload_cipher(file_key: Buffer, nonce: bytes) -> ChaCha20Poly1305:
     """The cipher of one file's payload."""
-    return ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
+    with wiped(derive(file_key, nonce, b"payload")) as key:
+        return ChaCha20Poly1305(key)
 
 
 def _nonce(number: int, *, final: bool) -> bytes:

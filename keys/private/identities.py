@@ -33,11 +33,15 @@ from keys.envelope.recipients import (
     Recipient,
     X25519Recipient,
 )
+from keys.envelope.wiping import wiped
+from keys.private.secret import Secret
 
 _SECRET_LENGTH = 32  # bytes, of both kinds
 _WRAPPED_LENGTH = FILE_KEY_LENGTH + 16  # bytes, with the Poly1305 tag
 _X25519_LENGTH = 32
 _MLKEM_SEED_LENGTH = 64
+_LINE_LIMIT = 1024  # characters; a private key has 77 at most, and reading one takes time for each character
+_IDENTITY_LIMIT = 1000  # keys in one file; each is tried on each recipient of an encrypted file
 
 
 class Identity(ABC):
@@ -51,17 +55,17 @@ class Identity(ABC):
     def __init__(self, secret: bytes) -> None:
         if len(secret) != _SECRET_LENGTH:
             raise ValueError("a private key has 32 bytes")
-        self._secret = secret
+        self._secret = Secret(secret)
 
     def secret_text(self) -> str:
         """The line that a key file holds. Whoever has it can open everything sealed to `recipient`."""
-        return bech32.encode(self.prefix, self._secret)
+        return bech32.encode(self.prefix, self._secret.reveal())
 
     def __repr__(self) -> str:
         return f"<private key of {self.recipient.fingerprint}>"
 
-    def unwrap(self, stanza: Stanza) -> bytes | None:
-        """Raises `HeaderInvalid` for a stanza of our kind that is malformed, whoever it is for."""
+    def unwrap(self, stanza: Stanza) -> bytearray | None:
+        """The caller wipes it. Raises `HeaderInvalid` for a stanza of our kind that is malformed, whoever it is for."""
         if stanza.kind != self.kind:
             return None
         share = b64decode(stanza.arguments[1]) if len(stanza.arguments) == 2 else b""
@@ -76,7 +80,7 @@ class Identity(ABC):
         raise HeaderInvalid(f"the header has a recipient of the kind {self.kind} with an insecure share")
 
     @abstractmethod
-    def _open(self, share: bytes, body: bytes) -> bytes:
+    def _open(self, share: bytes, body: bytes) -> bytearray:
         """Raises InvalidTag for another's stanza, ValueError for a share of low order."""
 
 
@@ -92,10 +96,12 @@ class X25519Identity(Identity):
         self._key = X25519PrivateKey.from_private_bytes(secret)
         self.recipient = X25519Recipient(self._key.public_key().public_bytes_raw())
 
-    def _open(self, share: bytes, body: bytes) -> bytes:
+    def _open(self, share: bytes, body: bytes) -> bytearray:
         shared = self._key.exchange(X25519PublicKey.from_public_bytes(share))
-        wrap_key = derive(shared, share + self.recipient.raw, X25519_LABEL)
-        return ChaCha20Poly1305(wrap_key).decrypt(ZERO_NONCE, body, None)
+        file_key = bytearray(FILE_KEY_LENGTH)
+        with wiped(derive(shared, share + self.recipient.raw, X25519_LABEL)) as wrap_key:
+            ChaCha20Poly1305(wrap_key).decrypt_into(ZERO_NONCE, body, None, file_key)
+        return file_key
 
 
 class HybridIdentity(Identity):
@@ -115,10 +121,10 @@ class HybridIdentity(Identity):
             lattice.public_key().public_bytes_raw() + self._curve.public_key().public_bytes_raw()
         )
 
-    def _open(self, share: bytes, body: bytes) -> bytes:
+    def _open(self, share: bytes, body: bytes) -> bytearray:
         # HPKE reports a low-order share like any failure; asked first, it is told apart from another's stanza.
         self._curve.exchange(X25519PublicKey.from_public_bytes(share[MLKEM_CIPHERTEXT_LENGTH:]))
-        return HYBRID_SUITE.decrypt(share + body, self._key, info=HYBRID_LABEL)
+        return bytearray(HYBRID_SUITE.decrypt(share + body, self._key, info=HYBRID_LABEL))
 
 
 _KINDS: dict[str, type[Identity]] = {kind.prefix: kind for kind in (X25519Identity, HybridIdentity)}
@@ -132,10 +138,12 @@ def generate_identity(kind: Literal["hybrid", "x25519"] = "hybrid") -> Identity:
 
 def parse_identities(text: str) -> list[Identity]:
     """Read a key file: one private key a line, `#` comments, empty lines; raises `KeyUnusable` with a line number."""
-    identities = []
+    identities: list[Identity] = []
     for number, line in enumerate(text.splitlines(), 1):
         content = line.strip()
         if content and not content.startswith("#"):
+            if len(identities) == _IDENTITY_LIMIT:
+                raise KeyUnusable(f"the key file holds more than {_IDENTITY_LIMIT} private keys")
             identities.append(_parse_identity(content, number))
     if not identities:
         raise KeyUnusable("the key file holds no private key")
@@ -144,7 +152,7 @@ def parse_identities(text: str) -> list[Identity]:
 
 def _parse_identity(text: str, number: int) -> Identity:
     try:
-        prefix, secret = bech32.decode(text)
+        prefix, secret = bech32.decode(text[:_LINE_LIMIT])
         return _KINDS[prefix](secret)
     except (ValueError, KeyError):
         pass

@@ -13,7 +13,9 @@ from cryptography.utils import Buffer
 
 from core.errors import KeyUnusable
 from keys.envelope.errors import NoMatchingKey
-from keys.envelope.reading import BinaryReader, as_file, replayed
+from keys.envelope.reading import BinaryReader, as_file, replayed, unbuffered
+from keys.envelope.relay import threads_for
+from keys.envelope.seal import BinaryWriter, write_whole
 from keys.private import opening
 from keys.private.identities import Identity, parse_identities
 from keys.private.passphrase import AskPassphrase, nobody_asks
@@ -45,13 +47,34 @@ def open_pieces(source: BinaryReader, keys: Sequence[PrivateKey]) -> Iterator[Bu
 
     Raises the classes of `keys.envelope.errors`, some of them while iterating. `source` is read to its end.
     """
+    form, whole = _recognised(source)
+    if form is AGE:
+        return opening.open_pieces(whole, _identities(keys))
+    return _foreign_pieces(form, whole, keys)
+
+
+def open_into(source: BinaryReader, keys: Sequence[PrivateKey], target: BinaryWriter) -> None:
+    """Write the content to `target`, an age file's faster than through `open_pieces`; errors as there."""
+    form, whole = _recognised(source)
+    if form is AGE:
+        opening.open_into(unbuffered(whole), _identities(keys), target, threads=threads_for(source, target))
+        return
+    for piece in _foreign_pieces(form, whole, keys):
+        write_whole(target, piece)
+
+
+def _recognised(source: BinaryReader) -> tuple[EnvelopeForm, io.BufferedReader]:
     start = b""
     while len(start) < _START and (more := source.read(_START - len(start))):
         start += more
-    whole = replayed(start, source)
-    form = _form(start)
-    if form is AGE:
-        return opening.open_pieces(whole, [key for key in keys if isinstance(key, Identity)])
+    return _form(start), replayed(start, source)
+
+
+def _identities(keys: Sequence[PrivateKey]) -> list[Identity]:
+    return [key for key in keys if isinstance(key, Identity)]
+
+
+def _foreign_pieces(form: EnvelopeForm, whole: io.BufferedReader, keys: Sequence[PrivateKey]) -> Iterator[Buffer]:
     fitting = [key for key in keys if isinstance(key, _key_class(form))]
     if not fitting:
         raise NoMatchingKey(f"this is an {form.name} file, and none of the given private keys is of that kind")

@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from keys.envelope.errors import EnvelopeError, NoMatchingKey, PayloadInvalid
-from keys.envelope.seal import Sealer
+from keys.envelope.seal import Sealer, seal_stream
 from keys.envelope.stream import BATCH, CHUNK
 from keys.private.identities import Identity, generate_identity
 from keys.private.opening import decrypt_file, open_envelope, open_pieces
@@ -50,11 +50,9 @@ def test_how_the_content_is_cut_into_writes_does_not_matter(step: int, unseal: S
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_filling_from_a_file_is_the_same_as_writing(size: int, unseal: Seal) -> None:
+def test_sealing_a_stream_is_the_same_as_writing(size: int, unseal: Seal) -> None:
     key, target = generate_identity("x25519"), io.BytesIO()
-    with Sealer(target, [key.recipient]) as sealer:
-        sealer.fill_from(io.BytesIO(patterned(size)))
-        assert sealer.tell() == size
+    seal_stream(io.BytesIO(patterned(size)), target, [key.recipient])
     assert unseal(target.getvalue(), key) == patterned(size)
 
 
