@@ -20,15 +20,17 @@ from pysequoia.packet import PacketPile, Tag
 from apps.cli.envelope import envelope
 from apps.cli.open_delivery import open_delivery
 from core.clock import utc_now
+from core.errors import KeyUnusable
 from core.settings import Settings
 from flows.steps import path
+from flows.steps.order import Mode
 from flows.steps.possession import prove
 from flows.steps.recipients import register, revoke
 from keys.kinds import open_sealer, parse_sealing_key
 from keys.sshsig import Namespace
 from schemas.manifest import Manifest
-from tests.delivery_world import AGREEMENT, World, make_world
-from tests.foreign_keys import PASSPHRASE, GnuPg, certificate_pair
+from tests.delivery_world import AGREEMENT, NOW, World, make_world
+from tests.foreign_keys import BORN, PASSPHRASE, GnuPg, certificate_pair
 
 __all__ = ["make_world"]
 pytestmark = pytest.mark.server
@@ -109,6 +111,22 @@ def test_our_program_opens_a_delivery_to_a_key_of_gpg_and_asks_for_its_passphras
     secret = gpg("--armor", "--export-secret-keys", USER, passphrase=PASSPHRASE)
     out = gla_open(world, secret, tmp_path, given=f"{PASSPHRASE}\n")
     assert pl.read_parquet(out / "people.parquet").height == 310
+
+
+def test_a_prolonged_certificate_is_taken_up_without_a_new_agreement_or_proof(make_world, gpg, tmp_path):
+    gpg.new_key(USER, expires="120d")  # until 1 May
+    opened = lambda file: gpg("--decrypt", file)  # noqa: E731
+    world = delivered(make_world, gpg.export(USER), tmp_path, opened)
+    world.at(NOW + timedelta(days=60))
+    with pytest.raises(KeyUnusable):
+        path.run(world.services, world.order(Mode.CORRECT, "once more"))
+    for subkeys in ([], ["*"]):
+        gpg("--quick-set-expire", gpg.fingerprint(USER), "20y", *subkeys, at=BORN + timedelta(days=100))
+    (tmp_path / "public.key").write_bytes(gpg.export(USER))
+    [added] = register(world.services, "fonds", "90000102", [str(tmp_path / "public.key")], [])
+    assert added.challenge is None
+    path.run(world.services, world.order())
+    assert world.published(edition=2).is_dir()
 
 
 @pytest.fixture
