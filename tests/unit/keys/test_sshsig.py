@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -11,7 +12,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from core.errors import KeyUnusable, SignerUnknown
 from keys.private.signing import Signer
-from keys.sshsig import Namespace, SshPublicKey, armored, pack, parse_public_key, signed_data, verify, verify_by
+from keys.sshsig import (
+    Namespace,
+    SshPublicKey,
+    armored,
+    judge,
+    pack,
+    parse_public_key,
+    signed_data,
+    verify,
+    verify_by,
+)
+from keys.verification import Reason
 
 MESSAGE = b"the agreement"
 
@@ -188,3 +200,41 @@ def test_a_public_key_with_bytes_after_its_end_is_refused(signer: Signer) -> Non
 
 def test_equal_keys_are_equal(signer: Signer) -> None:
     assert SshPublicKey(signer.public_key.line) == signer.public_key
+
+
+class TestReasons:
+    """A refusal says why, and only a genuine signature names its key."""
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({}, Reason.VALID),
+            ({"message": MESSAGE + b"!"}, Reason.NOT_GENUINE),
+            ({"namespace": "gla-ledger"}, Reason.ANOTHER_PURPOSE),
+            ({"namespace": ""}, Reason.ANOTHER_PURPOSE),
+            ({"signature": "x"}, Reason.MALFORMED),
+            ({"signature": ""}, Reason.MALFORMED),
+            ({"signature": "x" * 20_000}, Reason.MALFORMED),
+        ],
+    )
+    def test_each_defect_has_its_reason(self, signer: Signer, change: dict[str, Any], reason: Reason) -> None:
+        signed = {
+            "signature": signer.sign(MESSAGE, Namespace.AGREEMENT),
+            "message": MESSAGE,
+            "namespace": Namespace.AGREEMENT,
+        }
+        judged = judge(**(signed | change))
+        assert (judged.reason, judged.key) == (reason, signer.public_key.line if judged.valid else None)
+
+    def test_an_unaccepted_hash_or_algorithm(self, signer: Signer) -> None:
+        fields = (signer.public_key, "gla-ledger", pack(b"ssh-rsa") + pack(bytes(64)))
+        assert judge(armored(*fields), MESSAGE, "gla-ledger").reason is Reason.UNACCEPTED
+        assert judge(armored(*fields, hash_name="sha1"), MESSAGE, "gla-ledger").reason is Reason.UNACCEPTED
+
+    def test_the_refusal_of_verify_tells_the_reason(self, signer: Signer) -> None:
+        with pytest.raises(SignerUnknown, match="made for another purpose"):
+            verify(signer.sign(MESSAGE, Namespace.AGREEMENT), MESSAGE, Namespace.LEDGER)
+
+    @pytest.mark.parametrize("given", [None, 3, b"x", [], object()])
+    def test_nothing_makes_it_raise(self, given: Any) -> None:
+        assert not judge(given, MESSAGE, "gla-ledger").valid
