@@ -17,8 +17,9 @@ import pytest
 from keys.envelope.armor import ArmorWriter, dearmor
 from keys.envelope.errors import ArmorInvalid, EnvelopeError, HeaderInvalid, HmacMismatch, NoMatchingKey, PayloadInvalid
 from keys.envelope.format import parse_header
+from keys.envelope.inspection import inspect
 from keys.private.identities import Identity, parse_identities
-from keys.private.opening import open_pieces
+from keys.private.opening import open_into, open_pieces
 
 FAILURES: dict[type[EnvelopeError], str] = {
     ArmorInvalid: "armor failure",
@@ -73,6 +74,34 @@ def test_a_vector_ends_as_it_says_and_releases_what_it_says(vector: Vector) -> N
     assert outcome == vector.expect
     if vector.payload is not None:
         assert hashlib.sha256(released.getvalue()).hexdigest() == vector.payload
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("vector", NAMES, indirect=True)
+def test_opening_into_a_file_ends_the_same_and_releases_no_more(vector: Vector, threads: int) -> None:
+    released = io.BytesIO()
+    outcome = "success"
+    try:
+        open_into(io.BytesIO(vector.file), vector.identities, released, threads=threads)
+    except EnvelopeError as error:
+        outcome = FAILURES[type(error)]
+    assert outcome == vector.expect
+    if vector.payload is not None:
+        assert hashlib.sha256(released.getvalue()).hexdigest() == vector.payload
+
+
+@pytest.mark.parametrize("vector", NAMES, indirect=True)
+def test_inspection_needs_no_key_and_tells_the_size_of_what_opens(vector: Vector) -> None:
+    try:
+        found = inspect(io.BytesIO(vector.file))
+    except EnvelopeError as error:
+        assert vector.expect != "success"
+        assert FAILURES[type(error)] in ("header failure", "armor failure", "payload failure")
+        return
+    assert found.armored == vector.armored
+    if vector.expect == "success":
+        content = b"".join(bytes(piece) for piece in open_pieces(io.BytesIO(vector.file), vector.identities))
+        assert found.payload_size == len(content)
 
 
 @pytest.mark.parametrize("vector", NAMES, indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -192,3 +193,33 @@ def test_a_reader_that_went_away_is_no_traceback(identity: Identity, tmp_path: P
 def test_every_command_explains_itself() -> None:
     assert sorted(envelope.commands) == ["decrypt", "encrypt", "keygen"]
     assert all(command.help for command in envelope.commands.values())
+
+
+def test_a_file_is_inspected_without_a_key(gla: Run, identity: Identity) -> None:
+    sealed = gla("encrypt", "-a", "-r", str(identity.recipient), "-r", str(identity.recipient), data=b"content").stdout
+    told = gla("inspect", data=sealed)
+    assert (told.returncode, told.stderr) == (0, b"")
+    assert told.stdout.decode().split("\n") == [
+        "recipients:   2",
+        "  2 x mlkem768x25519",
+        "post-quantum: yes",
+        "armored:      yes",
+        "content:      7 bytes in 1 chunks",
+        "",
+    ]
+    fields = json.loads(gla("inspect", "--json", data=sealed).stdout)
+    assert fields["stanza_types"] == ["mlkem768x25519"] * 2
+    assert (fields["postquantum"], fields["armor"], fields["chunks"]) == ("yes", True, 1)
+    assert gla("inspect", data=b"no age file").returncode == 33
+
+
+def test_neither_a_wrong_setting_nor_the_heavy_libraries_stand_in_the_way(identity: Identity) -> None:
+    command = (
+        "import sys; from apps.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(sorted({'pydantic', 'sqlalchemy', 'pysequoia', 'cryptography.x509'} & set(sys.modules)))"
+    )
+    words = [sys.executable, "-c", command, "envelope", "encrypt", "-r", str(identity.recipient), "-o", os.devnull]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GLA_DROPZONE__PORT": "no number"}
+    done = subprocess.run(words, input=b"content", capture_output=True, env=environment, check=True)
+    assert done.stdout == b"[]\n"
