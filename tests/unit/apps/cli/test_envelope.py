@@ -191,7 +191,7 @@ def test_a_reader_that_went_away_is_no_traceback(identity: Identity, tmp_path: P
 
 
 def test_every_command_explains_itself() -> None:
-    assert sorted(envelope.commands) == ["decrypt", "encrypt", "keygen"]
+    assert sorted(envelope.commands) == ["decrypt", "encrypt", "inspect", "keygen"]
     assert all(command.help for command in envelope.commands.values())
 
 
