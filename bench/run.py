@@ -1,7 +1,7 @@
 """Measure the product against what a user would pick instead, side by side in one run; write bench/results.json.
 
-Both sides read the same Parquet source and send to the same OpenSSH server. Ours validates, signs, records and reads
-back what landed; the shell pipeline does none of that.
+Of a delivery both sides read the same Parquet source and send to the same OpenSSH server. Ours validates, signs,
+records and reads back what landed; the shell pipeline does none of that.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
     """Run every benchmark module named on the command line, or all; keep the results of the others."""
     path = ROOT / "bench" / "results.json"
     results = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else {}
-    for name in sys.argv[1:] or ["deliver", "envelope", "generate"]:
+    for name in sys.argv[1:] or ["deliver", "envelope", "generate", "validate"]:
         sys.stdout.write(f"{name}:\n")
         work = Path(tempfile.mkdtemp(prefix="gla-bench-"))
         try:
