@@ -21,6 +21,7 @@ from flows.steps.order import Mode, Order
 from flows.steps.possession import prove
 from flows.steps.recipients import Registered, register
 from flows.wiring import Services, open_services
+from keys.private.custody import open_custody
 from keys.private.identities import Identity, generate_identity
 from keys.private.opening import open_envelope
 from keys.private.signing import Signer
@@ -60,7 +61,15 @@ class World:
     def at(self, moment: datetime) -> None:
         """Set the clock."""
         ledger = replace(self.services.ledger, clock=lambda: moment)
-        self.services = replace(self.services, clock=lambda: moment, ledger=ledger)
+        custody = open_custody(self.services.settings, lambda: moment)
+        self.services = replace(self.services, clock=lambda: moment, ledger=ledger, custody=custody)
+
+    def set_keys(self, **uris: str) -> None:
+        """Name our own keys in the settings; the others stay where they are."""
+        before = self.services.settings
+        settings = before.model_copy(update={"keys": before.keys.model_copy(update=uris)})
+        custody = open_custody(settings, self.services.clock)
+        self.services = replace(self.services, settings=settings, custody=custody)
 
     def document(self, **custom: Any) -> dict[str, Any]:
         """The default contract; keyword `x=value` sets gla.x, None removes it."""

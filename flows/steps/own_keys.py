@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agreements import registry
+from agreements.standing import KeyPurpose, RecipientKey
 from core.clock import to_rfc3339
 from core.database import reading
 from core.errors import GlaError
@@ -79,12 +80,16 @@ def _own(services: Services) -> Iterator[InventoryKey]:
             )  # fmt: skip
 
 
+def _algorithm(key: RecipientKey) -> str:
+    return algorithm_of(key.public_key if key.purpose is KeyPurpose.SIGN else key.kind)
+
+
 def _recipients(services: Services) -> Iterator[InventoryKey]:
     now = services.clock()
     with reading(services.engine) as connection:
         keys = [key for name, _ in registry.list_recipients(connection) for key in registry.keys_of(connection, name)]
     for key in keys:
         yield InventoryKey(
-            key.recipient, key.purpose, algorithm_of(key.kind), key.fingerprint, key.valid_from, key.valid_until or "",
+            key.recipient, key.purpose, _algorithm(key), key.fingerprint, key.valid_from, key.valid_until or "",
             str(key.standing(now)), "", key.public_key,
         )  # fmt: skip
