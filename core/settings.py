@@ -75,7 +75,8 @@ class Settings(BaseSettings):
     prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     dropzone: DropzoneSettings = DropzoneSettings()
     delivery: DeliverySettings = DeliverySettings()
-    keys: KeySettings = KeySettings()
+    # not `keys`: a model with such a field cannot be walked as a mapping, which Prefect does with what a task is given
+    own_keys: KeySettings = Field(default=KeySettings(), validation_alias="GLA_KEYS")
     registry: RegistrySettings = RegistrySettings()
 
     @property

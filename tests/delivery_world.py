@@ -67,7 +67,7 @@ class World:
     def set_keys(self, **uris: str) -> None:
         """Name our own keys in the settings; the others stay where they are."""
         before = self.services.settings
-        settings = before.model_copy(update={"keys": before.keys.model_copy(update=uris)})
+        settings = before.model_copy(update={"own_keys": before.own_keys.model_copy(update=uris)})
         custody = open_custody(settings, self.services.clock)
         self.services = replace(self.services, settings=settings, custody=custody)
 

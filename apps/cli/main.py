@@ -106,7 +106,7 @@ def read_settings() -> Settings:
         wrong = {"__".join(str(part) for part in problem["loc"]).upper() for problem in error.errors()}
     except SettingsError:
         wrong = {"*"}
-    names = ", ".join(sorted(f"GLA_{name}" for name in wrong))
+    names = ", ".join(sorted(name if name.startswith("GLA_") else f"GLA_{name}" for name in wrong))
     raise UnusableInput(f"the setting {names} in the environment has not the right form")
 
 

@@ -185,7 +185,7 @@ class Custody(KeyPlaces):
 
 def open_custody(settings: Settings, clock: Clock = utc_now) -> Custody:
     """Our own keys, where the settings say that they are."""
-    named = {role: getattr(settings.keys, role.replace("-", "_")) for role in Role}
+    named = {role: getattr(settings.own_keys, role.replace("-", "_")) for role in Role}
     return Custody(settings.keys_dir, {role: uri for role, uri in named.items() if uri is not None}, clock)
 
 
