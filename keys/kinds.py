@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from core.discreet import discreet
 from core.errors import KeyUnusable
 from keys.cms.certificate import X509Recipient
 from keys.cms.sealing import CmsSealer
@@ -55,6 +56,7 @@ class SealingKey(Protocol):
         """`KeyUnusable` with the reason why nothing may be sealed to it at this moment."""
 
 
+@discreet
 def parse_sealing_key(given: str | bytes) -> SealingKey:
     """Read a public key: `age1...`, an OpenPGP certificate or an X.509 certificate, as text or binary.
 

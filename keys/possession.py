@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Callable
 
 from core.canonical import canonical_json
+from core.discreet import discreet
 from core.errors import UnusableInput
 from core.ids import new_id
 
@@ -53,6 +54,7 @@ def new_token() -> ProofToken:
     return ProofToken(new_id(), secrets.token_hex(_SECRET_BYTES))
 
 
+@discreet
 def parse_token(text: str) -> ProofToken:
     """Read what a recipient sent back, with white space around it; `UnusableInput`, which does not repeat it."""
     found = _TOKEN.fullmatch(text.strip())

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
+from core.discreet import discreet
 from core.errors import KeyUnusable, SignerUnknown
 from keys.verification import Reason, Verification
 
@@ -67,6 +68,7 @@ class SshPublicKey:
         return "SHA256:" + base64.b64encode(hashlib.sha256(self.blob).digest()).decode().rstrip("=")
 
 
+@discreet
 def parse_public_key(line: str) -> SshPublicKey:
     """Read one line of a `.pub` file, or of `authorized_keys` without options; `KeyUnusable` never shows the text."""
     if "PRIVATE KEY" in line:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
+from core.discreet import discreet
 from core.errors import KeyUnusable
 from keys.private.kinds import PrivateKey, parse_private_keys
 
 KEY_FILE_LIMIT = 16 * 1024 * 1024  # bytes
 
 
+@discreet
 def read_key_file(path: Path) -> list[PrivateKey]:
     """The keys in a file: age identities, an OpenPGP private key, or an RSA key with its certificate (PEM)."""
     try:

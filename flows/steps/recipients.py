@@ -16,6 +16,7 @@ from agreements.registry import NewKey
 from agreements.standing import KeyPurpose, RecipientKey
 from core.clock import dutch_midnight, to_rfc3339
 from core.database import reading, writing
+from core.discreet import discreet
 from core.errors import UnusableInput
 from core.ids import checked_name
 from flows.steps.accounts import write_accounts
@@ -109,6 +110,7 @@ def revoke(services: Services, name: str, fingerprint: str, actor: str = "", rea
     write_accounts(services)
 
 
+@discreet
 def read_sealing_key(text: str) -> SealingKey:
     """A public key, given as it is or as the file that holds it, in text or binary; `KeyUnusable` never shows it."""
     if text.lower().lstrip().startswith(("age1", "age-", "-----begin")) or "\n" in text:
@@ -166,6 +168,7 @@ def _check_dates(services: Services, fingerprint: str, starts: datetime | None, 
         raise UnusableInput(f"key {fingerprint} would never be valid with these dates: look at the last day")
 
 
+@discreet
 def _line_of(text: str) -> str:
     """A public key may be given as it is or as the file that holds it; a private key of any kind is refused loudly."""
     if not text.startswith(("ssh-", "ecdsa-", "sk-")) and not _PRIVATE.search(text):

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.utils import Buffer
 
+from core.discreet import discreet
 from core.errors import KeyUnusable
 from keys.envelope import bech32
 from keys.envelope.format import Stanza, b64encode, derive
@@ -123,6 +124,7 @@ class HybridRecipient(Recipient):
 _KINDS: dict[str, type[Recipient]] = {kind.prefix: kind for kind in (X25519Recipient, HybridRecipient)}
 
 
+@discreet
 def parse_recipient(text: str) -> Recipient:
     """Read `age1...` or `age1pq1...`; raises `KeyUnusable`, which never shows the text."""
     text = text[:_TEXT_LIMIT].strip()

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from core.discreet import discreet
 from core.errors import KeyUnusable
 from keys.envelope import bech32
 from keys.envelope.errors import HeaderInvalid
@@ -136,6 +137,7 @@ def generate_identity(kind: Literal["hybrid", "x25519"] = "hybrid") -> Identity:
     return HybridIdentity(secret) if kind == "hybrid" else X25519Identity(secret)
 
 
+@discreet
 def parse_identities(text: str) -> list[Identity]:
     """Read a key file: one private key a line, `#` comments, empty lines; raises `KeyUnusable` with a line number."""
     identities: list[Identity] = []

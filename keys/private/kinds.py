@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.utils import Buffer
 
+from core.discreet import discreet
 from core.errors import KeyUnusable
 from keys.envelope.errors import NoMatchingKey
 from keys.envelope.reading import BinaryReader, as_file, replayed, unbuffered
@@ -30,6 +31,7 @@ _START = 4096  # bytes looked at to tell the forms apart
 _CMS_TEXT = (b"-----BEGIN CMS-----", b"-----BEGIN PKCS7-----")
 
 
+@discreet
 def parse_private_keys(data: bytes, ask: AskPassphrase = nobody_asks) -> list[PrivateKey]:
     """Read a key file: age identities, an OpenPGP private key, or an RSA key with its certificate (PEM).
 

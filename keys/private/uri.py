@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+from core.discreet import discreet
 from core.errors import KeyUnusable
 from keys.private.secret import Secret, read_secret_file, read_secret_variable
 
@@ -62,6 +63,7 @@ class TokenUri:
 KeyUri = FileUri | EnvUri | TokenUri
 
 
+@discreet
 def parse_key_uri(text: str, folder: Path) -> KeyUri:
     """Read a key URI; relative names are below `folder`. `KeyUnusable` says what is wrong, never with the text."""
     scheme, colon, rest = text.partition(":")
