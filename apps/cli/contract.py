@@ -79,7 +79,8 @@ def check(
     if report_file is not None:
         checked_form(report_file)
     document = load_contract(read_contract_file(contract_file), table)
-    judged = _Check(document, FileSource("DATA", data_file), None if period is None else Period.parse(period))
+    source = FileSource("DATA", data_file, verify=True)
+    judged = _Check(document, source, None if period is None else Period.parse(period))
     verdict = _usable(judged.judge)
     if report_file is not None:
         write_report(judged.report(verdict), report_file)

@@ -17,12 +17,14 @@ import pyarrow as pa
 
 from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
 from flows.sources.guess import SAMPLE_ROWS, guessed_types
+from flows.sources.parquet import fast_frames, row_count, stored_types, verified_frames
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from flows.sources.text import csv_batches, csv_columns
 
 __all__ = ["BATCH_ROWS", "ExtractionPlan", "FileSource", "PlannedColumn", "Unreadable"]
 
 BATCH_ROWS = 1_000_000  # pandera is fastest on large frames; 12 columns of this size are about 100 MB
+BATCH_BYTES = 1024 * 1024 * 1024  # for texts that are far longer than any of ours
 T = TypeVar("T")
 Kind = Literal["parquet", "csv"]
 
@@ -34,10 +36,14 @@ def refuse_unreadable(column: str, count: int) -> None:
 
 @dataclass(frozen=True)
 class FileSource:
-    """A file or folder under the id by which it is registered; only the id appears in errors."""
+    """A file or folder under the id by which it is registered; only the id appears in errors.
+
+    `verify` is for Parquet that somebody else made: slower, and safe whatever is in it (see `flows.sources.parquet`).
+    """
 
     id: str
     path: Path
+    verify: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -51,7 +57,7 @@ class FileSource:
     def schema(self) -> dict[str, pl.DataType]:
         """Column names and types; of a CSV file every column is text, until a contract says otherwise."""
         if self.kind == "parquet":
-            return dict(self._guarded(lambda: self._scan_text().collect_schema()))
+            return self._guarded(lambda: stored_types(self._files()))
         names = self._guarded(lambda: csv_columns(str(self.path)))
         if len(set(names)) != len(names):
             raise SourceUnavailable(f"source {self.id} names a column twice")
@@ -69,7 +75,7 @@ class FileSource:
         """The number of rows as Parquet's metadata has it; None of a CSV file, which would have to be read for that."""
         if self.kind == "csv":
             return None
-        return int(self._guarded(lambda: self._scan().select(pl.len()).collect().item()))
+        return self._guarded(lambda: row_count(self._files()))
 
     def batches(self, plan: ExtractionPlan, unreadable: Unreadable = refuse_unreadable) -> Iterator[pl.DataFrame]:
         """Frames with exactly the plan's columns and rows; `unreadable` is told about text that is not of its type.
@@ -85,33 +91,18 @@ class FileSource:
         if nested and self.kind == "csv":
             raise UnusableInput(f"source {self.id} is CSV, which cannot hold column {nested[0]}: an array or object")
         before = self._state()
-        frames = (
-            self._parquet(plan, stored) if self.kind == "parquet" else csv_batches(str(self.path), plan, unreadable)
-        )
-        whole = _of_equal_size(frames)
+        whole = _of_equal_size(self._guarded(lambda: self._frames(plan, stored, unreadable)))
         while (frame := self._guarded(lambda: next(whole, None))) is not None:
             yield frame
         if self._state() != before:
             raise SourceUnavailable(f"source {self.id} changed while it was read: resume when it is complete")
 
-    def _parquet(self, plan: ExtractionPlan, stored: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:
-        rows = plan.source_filter.expression(plan.period, stored)
-        columns = [pl.col(column.source_name).alias(column.name) for column in plan.columns]
-        yield from self._scan_text().filter(rows).select(columns).collect_batches(maintain_order=True, lazy=True)
-
-    def _scan_text(self) -> pl.LazyFrame:
-        """The scan with categories, which are only a way to store text, as text."""
-        frame = self._scan()
-        coded = [
-            name for name, dtype in frame.collect_schema().items() if dtype.base_type() in (pl.Categorical, pl.Enum)
-        ]
-        return frame.with_columns(pl.col(coded).cast(pl.String)) if coded else frame
-
-    def _scan(self) -> pl.LazyFrame:
-        """Exactly our files: no wildcard in a path, no columns from folder names; an extra column is never read."""
-        return pl.scan_parquet(
-            self._files(), glob=False, hive_partitioning=False, extra_columns="ignore", missing_columns="raise"
-        )
+    def _frames(
+        self, plan: ExtractionPlan, stored: dict[str, pl.DataType], unreadable: Unreadable
+    ) -> Iterator[pl.DataFrame]:
+        if self.kind == "csv":
+            return csv_batches(str(self.path), plan, unreadable)
+        return (verified_frames if self.verify else fast_frames)(self._files(), plan, stored)
 
     def _files(self) -> list[Path]:
         if not self.path.is_dir():
@@ -146,17 +137,20 @@ class FileSource:
 def _of_equal_size(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Cut a stream of frames of any size into frames of `BATCH_ROWS`, the last one smaller; never an empty one.
 
-    Nothing is copied: a frame is in several pieces, of any sizes.
+    Nothing is copied: a frame is in several pieces, of any sizes. Rows of more than a kilobyte make smaller frames.
     """
     waiting: list[pl.DataFrame] = []
-    rows = 0
+    rows = size = 0
     for frame in frames:
         waiting.append(frame)
-        rows += frame.height
+        rows, size = rows + frame.height, size + int(frame.estimated_size())
         while rows >= BATCH_ROWS:
             whole = pl.concat(waiting)
             yield whole.head(BATCH_ROWS)
             waiting = [whole.slice(BATCH_ROWS)]
-            rows -= BATCH_ROWS
+            rows, size = rows - BATCH_ROWS, int(waiting[0].estimated_size())
+        if size > BATCH_BYTES and rows:
+            yield pl.concat(waiting)
+            waiting, rows, size = [], 0, 0
     if rows:
         yield pl.concat(waiting)
