@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stdnum.nl import bsn as stdnum_bsn
 
@@ -32,12 +32,14 @@ def test_null_is_left_to_required():
     assert judged(None) == [True]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(999_900_000, 999_999_999), min_size=1, max_size=200))
 def test_agrees_with_stdnum(numbers):
     texts = [str(number) for number in numbers]
     assert judged(*texts) == [stdnum_bsn.is_valid(text) for text in texts]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789+- _.", max_size=12))
 def test_agrees_with_stdnum_on_odd_text(text):
     nine_digits = len(text) == 9 and text.isdigit()
