@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from core.clock import utc_now
 from flows.steps.pickups import record_pickups
-from keys.private.custody import Role
+from keys.roles import SSH_ROLES
 from tests.delivery_world import AGREEMENT, AMOUNT, World, make_world_in
 from tests.prefect_world import PrefectWorld, prefect_world
 from tests.security.scanner import files, hits
@@ -96,7 +96,7 @@ def _gla(prefect: PrefectWorld, *arguments: str) -> None:
 def secrets(prefect: PrefectWorld) -> dict[str, re.Pattern[bytes]]:
     """Every private key of ours and of the recipient, as text, base64, hexadecimal and raw bytes."""
     found: dict[str, re.Pattern[bytes]] = {}
-    for role in Role:
+    for role in SSH_ROLES:
         content = prefect.world.services.custody.path(role).read_bytes()
         key = load_ssh_private_key(content, None)
         raw = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
