@@ -41,7 +41,7 @@ KEY = ["loonheffingennummer", "bsn", "nummer_ikv", "datum_aanvang_tijdvak"]
 
 
 def judged(path: Path, contract: bytes) -> Verdict:
-    """As `gla contract check` does."""
+    """As a delivery does, from a registered source."""
     compiled = compile_table(load_contract(contract).table)
     source = FileSource("bench", path)
     with SealedScratch(path.parent) as scratch:
