@@ -13,11 +13,15 @@ from core.database import reading
 from core.errors import GlaError, KeyUnusable, UnusableInput
 from flows.steps import lifecycle
 from flows.steps.accounts import write_accounts
+from flows.steps.draft import as_yaml, draft
+from flows.steps.possession import prove
 from flows.steps.recipients import register, revoke
+from flows.steps.sealing_keys import usable_keys
 from keys.private.identities import generate_identity
 from keys.private.signing import Signer
 from schemas.accounts import Accounts
-from tests.delivery_world import AGREEMENT
+from schemas.agreement import load_agreement
+from tests.delivery_world import AGREEMENT, returned
 
 AGE = generate_identity("x25519")
 KVK = "90000103"
@@ -200,3 +204,17 @@ def test_nobody_revokes_the_key_of_another(world):
     with pytest.raises(UnusableInput, match="has no key"):
         revoke(world.services, "other", world.signer.public_key.fingerprint)
     assert not any(key.revoked for key in keys(world, "fonds"))
+
+
+def test_a_thousand_keys_of_one_organisation(world):
+    """All are registered, challenged and sealed to; nothing in it takes time with the square of their number."""
+    identities = [generate_identity("x25519") for _ in range(1000)]
+    signer = Signer.generate().public_key
+    added = register(world.services, "other", KVK, [str(each.recipient) for each in identities], [signer.line])
+    assert len(list(world.services.settings.challenges_dir.glob("other-*.age"))) == 1000
+    assert len({each.challenge.stored.id for each in added}) == 1001
+    prove(world.services, "other", returned(world.services, added[999], identities[999]))
+    document = draft(world.services, AGREEMENT, "people", "other", ("id",), "day")
+    agreement = load_agreement(as_yaml(document).encode())
+    assert len(agreement.recipient_keys) == 1000
+    assert [key.fingerprint for key in usable_keys(world.services, agreement)] == [added[999].key.fingerprint]
