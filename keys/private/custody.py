@@ -47,6 +47,10 @@ class Custody(KeyPlaces):
 
         Raises `KeyUnusable` if there is one, also when another process is first.
         """
+        if self.history().last(role) is not None:
+            raise KeyUnusable(
+                f"there is a key for {role} already, and it is not replaced by this: use gla keys rotate-own {role}"
+            )
         self.make(role, self.uri(role))
         return self.published(role)[-1]
 

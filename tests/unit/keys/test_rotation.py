@@ -109,6 +109,15 @@ def test_a_key_that_was_replaced_elsewhere_signs_nothing_any_more(custody: Custo
         custody.signer(Role.LEDGER)
 
 
+def test_a_key_that_was_lost_is_not_made_anew_by_the_way(custody: Custody) -> None:
+    custody.path(Role.INTAKE).unlink()
+    with pytest.raises(KeyUnusable, match="rotate-own intake"):
+        custody.identities()
+    with pytest.raises(KeyUnusable, match="already"):
+        custody.create(Role.LEDGER)
+    assert not custody.exists(Role.INTAKE)
+
+
 def test_a_key_that_was_swapped_without_a_rotation_is_not_used(custody: Custody, tmp_path: Path) -> None:
     other = Custody(tmp_path / "other")
     other.create(Role.MANIFEST)
