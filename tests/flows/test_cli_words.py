@@ -55,8 +55,8 @@ def test_an_offer_that_was_not_edited_is_noted(world, tmp_path, edit: Callable[[
 def test_fingerprints_are_listed_whole(world):
     listed = run(world, recipient, "list").stdout
     assert f"{RECIPIENT} (KvK" in listed
-    assert f"seal  {world.identity.recipient.fingerprint}  valid" in listed
-    assert f"sign  {world.signer.public_key.fingerprint}  valid" in listed
+    assert f"{world.identity.recipient.fingerprint}  valid" in listed
+    assert f"{world.signer.public_key.fingerprint}  not proven" in listed
 
 
 def test_a_history_of_nothing_that_fits_says_so(world):
