@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -137,9 +137,14 @@ def _open_sqlite(url: URL) -> Engine:
 
 
 def _create_private_file(path: Path) -> None:
+    """Never opens one that exists: to close it would let go of every lock that this process has on it (POSIX), and
+    another process would then take the write-ahead log away from under our connections (sqlite.org/howtocorrupt.html).
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.exists():
+            with suppress(FileExistsError):  # another was first
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         return
     except OSError as error:
         reason = type(error).__name__

@@ -82,6 +82,25 @@ def test_nobody_else_can_read_the_sqlite_files(tmp_path: Path) -> None:
         assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
+def _read_and_leave(url: str) -> None:
+    with opened(url) as engine, reading(engine) as connection:
+        connection.execute(select(ledger_tables.events)).all()
+
+
+def test_a_second_opening_in_a_process_keeps_the_locks_of_the_first(tmp_path: Path) -> None:
+    """Without them another process that ends takes the write-ahead log away, and the first engine is broken."""
+    url = f"sqlite:///{tmp_path / 'gla.db'}"
+    with opened(url) as first:
+        deliver(new_ledger(first))
+        database.open_engine(url).dispose()
+        other = multiprocessing.get_context("spawn").Process(target=_read_and_leave, args=(url,))
+        other.start()
+        other.join()
+        assert (tmp_path / "gla.db-wal").exists()
+        with reading(first) as connection:
+            assert len(connection.execute(select(ledger_tables.events)).all()) == 5
+
+
 @pytest.mark.parametrize(
     "url", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "mysql://u:hunter2@h/d", "postgresql"]
 )
