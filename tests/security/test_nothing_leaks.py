@@ -32,7 +32,7 @@ PLAINTEXT = {
     "an amount in binary": re.compile(re.escape((AMOUNT + 600).to_bytes(8, "little"))),
 }
 KINDS = {
-    ".db", ".db-wal", ".db-shm", ".json", ".jsonl", ".age", ".sig", ".log", ".toml", ".lock", "",
+    ".db", ".db-wal", ".db-shm", ".json", ".jsonl", ".age", ".sig", ".log", ".toml", ".lock", ".txt", "",
 }  # fmt: skip
 
 
