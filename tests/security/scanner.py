@@ -10,9 +10,10 @@ import re
 import sqlite3
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 import zstandard
@@ -21,7 +22,13 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/]{32,}={0,2}")
 _DEPTH = 4
 
 
-def hits(folder: Path, patterns: dict[str, re.Pattern[bytes]], exempt: tuple[Path, ...] = ()) -> list[str]:
+class Pattern(Protocol):
+    """A compiled regular expression, or what is asked like one."""
+
+    def search(self, content: bytes, /) -> object: ...
+
+
+def hits(folder: Path, patterns: Mapping[str, Pattern], exempt: tuple[Path, ...] = ()) -> list[str]:
     """`file: pattern` for every file outside `exempt` in which a pattern occurs."""
     found = []
     for path in files(folder, exempt):
