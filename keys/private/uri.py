@@ -21,6 +21,7 @@ from core.discreet import discreet
 from core.errors import KeyUnusable
 from keys.private.secret import Secret, read_secret_file, read_secret_variable
 
+_SECRET = re.compile(r"PRIVATE KEY|SECRET-KEY|\b[0-9a-f]{64}\b|[\x00-\x1f]", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 
 
@@ -77,9 +78,11 @@ def parse_key_uri(text: str, folder: Path) -> KeyUri:
 
 def _parse_place(text: str, folder: Path) -> FileUri | EnvUri:
     scheme, _, rest = text.partition(":")
+    if _SECRET.search(rest):  # else the error about the file or variable of this name would show it
+        raise KeyUnusable(f"{scheme}: names the place of a key, and what follows looks like the key itself")
     if scheme == "env" and _VARIABLE.fullmatch(rest):
         return EnvUri(rest)
-    if scheme == "file" and rest and "\x00" not in rest:
+    if scheme == "file" and rest:
         path = rest[2:] if rest.startswith("///") else rest  # RFC 8089: file:///path and file:/path are the same
         if not path.startswith("//"):
             return FileUri(folder / path)
