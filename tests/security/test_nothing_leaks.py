@@ -23,7 +23,9 @@ from flows.steps.pickups import record_pickups
 from keys.roles import SSH_ROLES
 from tests.delivery_world import AGREEMENT, AMOUNT, World, make_world_in
 from tests.prefect_world import PrefectWorld, prefect_world
-from tests.security.scanner import files, hits
+from tests.security.forms import pattern
+from tests.security.planting import age_bytes
+from tests.security.scanner import Pattern, files, hits
 
 PLAINTEXT = {
     "text": re.compile(rb"nota-\d{6}"),
@@ -93,19 +95,17 @@ def _gla(prefect: PrefectWorld, *arguments: str) -> None:
         subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
 
 
-def secrets(prefect: PrefectWorld) -> dict[str, re.Pattern[bytes]]:
-    """Every private key of ours and of the recipient, as text, base64, hexadecimal and raw bytes."""
-    found: dict[str, re.Pattern[bytes]] = {}
-    for role in SSH_ROLES:
-        content = prefect.world.services.custody.path(role).read_bytes()
+def secrets(prefect: PrefectWorld) -> dict[str, Pattern]:
+    """Every private key of ours and of the recipient, in every form."""
+    custody, world = prefect.world.services.custody, prefect.world
+    files = {f"our key {role}": custody.path(role).read_bytes() for role in SSH_ROLES}
+    files["the recipient's SSH key"] = world.signer.private_file()
+    found: dict[str, Pattern] = {"any private key": re.compile(rb"PRIVATE KEY-----|AGE-SECRET-KEY")}
+    for name, content in files.items():
         key = load_ssh_private_key(content, None)
         raw = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-        body = content.split(b"\n")[3]
-        forms = (raw, raw.hex().encode(), base64.b64encode(raw), body)
-        found[f"our key {role}"] = re.compile(b"|".join(re.escape(form) for form in forms))
-    found["the recipient's key"] = re.compile(re.escape(prefect.world.identity.secret_text().encode()))
-    found["the recipient's SSH key"] = re.compile(re.escape(prefect.world.signer.private_file().split(b"\n")[3]))
-    found["any private key"] = re.compile(rb"PRIVATE KEY-----|AGE-SECRET-KEY")
+        found[name] = pattern(raw, content.split(b"\n")[3])
+    found["the recipient's key"] = pattern(age_bytes(world.identity.secret_text()))
     return found
 
 
