@@ -5,7 +5,7 @@ set -euo pipefail
 
 declare -A package_of=(
   [sshd]=openssh-server [sftp]=openssh-client [ssh-keygen]=openssh-client [age]=age [softhsm2-util]=softhsm2 [gpg]=gpg [gpg-agent]=gpg-agent
-  [gpgconf]=gpgconf [sq]=sq [openssl]=openssl [npm]=npm [node]=nodejs
+  [gpgconf]=gpgconf [sq]=sq [openssl]=openssl [jq]=jq [npm]=npm [node]=nodejs
 )
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 missing=()
