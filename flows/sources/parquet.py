@@ -92,7 +92,6 @@ def _verified(file: Path, types: dict[str, pl.DataType]) -> Iterator[pl.DataFram
     opened = _opened(file, [name for name in types if types[name] == pl.String])
     for at in range(opened.metadata.num_row_groups):
         group = opened.metadata.row_group(at)
-        _check_values(group, types)
         size = max(1, min(_ROWS_AT_ONCE, _BYTES_AT_ONCE * group.num_rows // max(1, group.total_byte_size)))
         rows = 0
         for batch in opened.iter_batches(batch_size=size, row_groups=[at], columns=list(types)):
@@ -101,14 +100,6 @@ def _verified(file: Path, types: dict[str, pl.DataType]) -> Iterator[pl.DataFram
             yield _decoded(batch).select(list(types))
         if rows != group.num_rows:
             raise pa.ArrowInvalid("a column has another number of rows than the metadata says")
-
-
-def _check_values(group: pq.RowGroupMetaData, types: dict[str, pl.DataType]) -> None:
-    """A column that is not nested has as many values as rows, nulls among them."""
-    for at in range(group.num_columns):
-        chunk = group.column(at)
-        if chunk.path_in_schema in types and chunk.num_values != group.num_rows:
-            raise pa.ArrowInvalid("a column has another number of values than rows")
 
 
 def _decoded(batch: pa.RecordBatch) -> pl.DataFrame:
