@@ -1,7 +1,7 @@
 """A file passed through a cipher by two threads that read in turn, work at the same time and write in turn.
 
-Each thread carries a batch from the source to the target, so that it stays in the cache of one core, and copying (most of
-the work) is done on both. The order of the batches is kept: one may be written only after all before it.
+Each thread carries a batch from the source to the target, so that it stays in the cache of one core, and copying (most
+of the work) is done on both. The order of the batches is kept: one may be written only after all before it.
 """
 
 from __future__ import annotations
