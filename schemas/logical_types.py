@@ -137,8 +137,10 @@ def default_timezone(column: Column) -> str:
     """The IANA zone for timestamps that name none (ODCS default: UTC)."""
     name = column.options.get("defaultTimezone", "UTC")
     try:
-        return zoneinfo.ZoneInfo("UTC" if name == "Etc/UTC" else name).key
-    except (ValueError, OSError, KeyError):
+        zone = zoneinfo.ZoneInfo("UTC" if name == "Etc/UTC" else name).key
+        pl.Series([None], dtype=pl.Datetime("us", zone))  # files of the system such as localtime are no zones
+        return zone
+    except (ValueError, OSError, KeyError, pl.exceptions.PolarsError):
         pass
     raise UnusableInput(f"column {column.name} has an unknown defaultTimezone")
 

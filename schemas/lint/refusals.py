@@ -19,6 +19,7 @@ from schemas.table import read_table
 _IDENTITY = ("id", "name", "logicalType", "unique", "primaryKey", "primaryKeyPosition", "items", "properties")
 _BARE = (*_IDENTITY, "physicalName", "required", "semanticType", "map")
 _FIRST_OPTIONS = ("timezone", "defaultTimezone", "format")  # how the others are read
+_NAMES = ("name", "id")
 _LISTS = ("customProperties", "quality", "relationships")
 _NAMES_NO_COLUMN = {"logicalType": "string"}
 
@@ -110,7 +111,8 @@ def _listed(owner: Raw) -> Iterator[Part]:
 def _named_by(table: Raw, column: Raw) -> list[Raw]:
     """The other columns that a column's promises may name."""
     words = {word for key in _LISTS for _, each in dicts(column, key) for word in _words(each)}
-    return [each for _, each in dicts(table, "properties") if {each.get("name"), each.get("id")} & words]
+    columns = [each for _, each in dicts(table, "properties")]
+    return [each for each in columns if any(isinstance(each.get(key), str) and each[key] in words for key in _NAMES)]
 
 
 def _words(value: Any) -> Iterator[str]:

@@ -201,6 +201,7 @@ def test_timestamps_with_zone_are_compared_as_moments():
         column("timestamp", {"timezone": True, "defaultTimezone": "Mars/Olympus"}),
         column("timestamp", {"timezone": True, "defaultTimezone": "Asia/Tokyo", "minimum": "0001-01-01T00:00:00"}),
         column("timestamp", {"timezone": True, "defaultTimezone": "../../etc/passwd"}),
+        column("timestamp", {"timezone": True, "defaultTimezone": "localtime"}),  # a file of the system
         column("time", {"timezone": True}),
         column("string", enum=(1,)),
         column("integer", enum=("1",)),

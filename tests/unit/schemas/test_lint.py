@@ -177,6 +177,11 @@ def test_what_is_no_document_is_unusable(data):
         lint(data)
 
 
+@pytest.mark.parametrize("name", [["a"], {"a": 1}, 7, None])
+def test_a_name_that_is_no_text_is_told_and_no_defect_of_lint(name):
+    assert errors(with_columns({"name": name, "id": name, "quality": [{"metric": "nullValues"}]}, {"name": "b"}))
+
+
 def test_values_are_never_told():
     text = with_columns({"name": "a", "logicalType": "SECRET", "SECRET x": "SECRET", "required": "SECRET"})
     assert all("SECRET" not in each.message + each.path for each in lint(text.encode()))
