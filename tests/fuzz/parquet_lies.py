@@ -19,7 +19,7 @@ Struct = dict[int, tuple[int, Any]]
 SCHEMA, NUM_ROWS, ROW_GROUPS = 2, 3, 4
 GROUP_COLUMNS, GROUP_BYTES, GROUP_ROWS = 1, 2, 3
 CHUNK_META = 3
-TYPE, CODEC, NUM_VALUES, UNCOMPRESSED, COMPRESSED, DATA_OFFSET = 1, 4, 5, 6, 7, 9
+TYPE, CODEC, NUM_VALUES, UNCOMPRESSED, COMPRESSED, DATA_OFFSET, DICTIONARY_OFFSET = 1, 4, 5, 6, 7, 9, 11
 ELEMENT_TYPE, ELEMENT_REPETITION, ELEMENT_NAME, ELEMENT_CHILDREN = 1, 3, 4, 5
 ELEMENT_LEGACY_TYPE, ELEMENT_LOGICAL_TYPE = 6, 10  # text, dates and so on
 # PageHeader and DataPageHeader
@@ -42,7 +42,11 @@ def with_footer(data: bytes, change: Callable[[Struct], None]) -> bytes:
 
 def with_page(data: bytes, change: Callable[[Struct], None]) -> bytes:
     """`data`, a file of one column with one page, with the header of that page changed."""
-    start = column(footer_of(data))[DATA_OFFSET][1]
+    return with_header(data, column(footer_of(data))[DATA_OFFSET][1], change)
+
+
+def with_header(data: bytes, start: int, change: Callable[[Struct], None]) -> bytes:
+    """`data` with the page header that begins at `start` changed; what follows may move."""
     source = BytesIO(data)
     source.seek(start)
     header = _read_struct(source)
