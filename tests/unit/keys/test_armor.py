@@ -14,7 +14,7 @@ def armored(data: bytes, step: int = 1000) -> bytes:
     target = io.BytesIO()
     writer = ArmorWriter(target)
     for start in range(0, len(data), step):
-        writer.write(data[start : start + step])
+        assert writer.write(data[start : start + step]) == len(data[start : start + step])
     writer.close()
     return target.getvalue()
 

@@ -50,3 +50,38 @@ def test_padding_bits_that_are_not_zero_are_refused() -> None:
     symbols = values + [checksum >> 5 * (5 - i) & 31 for i in range(6)]
     with pytest.raises(ValueError, match="padding"):
         bech32.decode("age1" + "".join(bech32._ALPHABET[symbol] for symbol in symbols))
+
+
+@pytest.mark.parametrize("stranger", "bio-_")
+def test_a_strange_character_is_not_taken_for_one_of_the_alphabet(stranger: str) -> None:
+    text = bech32.encode("age", bytes(range(64)))
+    for symbol in set(text[4:]):
+        with pytest.raises(ValueError, match=r"^a character that Bech32 does not have$"):
+            bech32.decode("age1" + text[4:].replace(symbol, stranger, 1))
+
+
+def test_five_left_over_bits_are_one_symbol_too_many() -> None:
+    values = bech32._regroup(b"12345", 8, 5, pad=True)
+    for extra in ([], [0]):
+        checksum = bech32._polymod([*bech32._expand("age"), *values, *extra, *[0] * 6]) ^ 1
+        symbols = [*values, *extra, *[checksum >> 5 * (5 - i) & 31 for i in range(6)]]
+        text = "age1" + "".join(bech32._ALPHABET[symbol] for symbol in symbols)
+        if extra:
+            with pytest.raises(ValueError, match=r"^padding that is not zero$"):
+                bech32.decode(text)
+        else:
+            assert bech32.decode(text) == ("age", b"12345")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Age1qqqqqq", "mixed case or a strange character"),
+        ("qqqqqqqqqq", "no prefix or too short"),
+        ("age1qqqqq", "no prefix or too short"),
+        ("age1qqqqqq", "the checksum does not fit: a mistyped or cut text"),
+    ],
+)
+def test_the_reason_is_told_without_the_text(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        bech32.decode(text)

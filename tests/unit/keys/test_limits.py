@@ -61,6 +61,7 @@ ENDLESS = {
     "zeros": (b"", b"\0"),
     "armor without an end": (b"-----BEGIN AGE ENCRYPTED FILE-----\n", b"QUJD" * 16 + b"\n"),
     "armor in one line": (b"-----BEGIN AGE ENCRYPTED FILE-----\n", b"Q"),
+    "a first line of armor": (b" AGE ENCRYPTED", b"\t"),
     "blank lines before armor": (b"\n-----BEGIN AGE ENCRYPTED", b"\n"),
 }
 

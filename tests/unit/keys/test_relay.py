@@ -123,6 +123,17 @@ def test_the_order_is_kept_when_an_early_batch_takes_long(threads: int) -> None:
     assert finals == [39]
 
 
+def test_both_threads_take_part() -> None:
+    seen: set[str] = set()
+
+    def work(_number: int, _final: bool) -> None:
+        seen.add(threading.current_thread().name)
+        time.sleep(0.002)
+
+    run_relay(20, work=work, threads=2)
+    assert seen == {threading.main_thread().name, "envelope"}
+
+
 @pytest.mark.parametrize("step", ["read", "work", "write"])
 @pytest.mark.parametrize("bad", [0, 1, 7, 19])
 def test_a_failure_of_any_step_is_raised_and_nothing_is_written_after_it(step: str, bad: int) -> None:

@@ -249,3 +249,8 @@ def test_an_opened_file_is_for_its_owner_only(seal: Seal, tmp_path: Path) -> Non
     decrypt_file(tmp_path / "in", tmp_path / "out", [key])
     assert (tmp_path / "out").read_bytes() == b"content"
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+
+
+def test_it_says_what_kind_of_file_it_is() -> None:
+    with Sealer(io.BytesIO(), [generate_identity("x25519").recipient]) as sealer:
+        assert (sealer.writable(), sealer.readable(), sealer.seekable(), sealer.closed) == (True, False, False, False)
