@@ -7,6 +7,7 @@ people in it: counts, sums and plaintext digests travel in the pakbon, which is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Literal, Protocol, Self, TypeVar
@@ -72,7 +73,7 @@ class _Document(BaseModel):
         """Parse and check; `ManifestInvalid` names the fields that are wrong, never their values."""
         try:
             value = parse_json(data, cls.__name__.lower())
-            return cls.model_validate_json(canonical_json(value), by_alias=True, by_name=False)
+            return cls.model_validate_json(json.dumps(value), by_alias=True, by_name=False)
         except UnusableInput:
             fields = "not JSON"
         except ValidationError as error:
