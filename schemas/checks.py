@@ -48,14 +48,15 @@ class RowCheck:
 
     def as_check(self) -> pa.Check:
         """For one pandera column, in a batch whose other columns may have wrong types."""
-        return pa.Check(self._run, name=self.rule.name, title=self.title, n_failure_cases=0)
 
-    def _run(self, data: PolarsData) -> pl.LazyFrame:
-        if self.rule.others:
-            stored = data.lazyframe.collect_schema()
-            if any(stored.get(each) != self.dtypes[each] for each in self.rule.others):
-                return data.lazyframe.select(pl.lit(value=True))  # that column fails for itself
-        return data.lazyframe.select(self.condition)
+        def run(data: PolarsData) -> pl.LazyFrame:  # not a method: pandera copies those with all that they belong to
+            if self.rule.others:
+                stored = data.lazyframe.collect_schema()
+                if any(stored.get(each) != self.dtypes[each] for each in self.rule.others):
+                    return data.lazyframe.select(pl.lit(value=True))  # that column fails for itself
+            return data.lazyframe.select(self.condition)
+
+        return pa.Check(run, name=self.rule.name, title=self.title, n_failure_cases=0)
 
     @property
     def condition(self) -> pl.Expr:

@@ -137,7 +137,7 @@ def _try_on_no_rows(compiled: CompiledTable) -> None:
     """Run everything on a frame without rows, so that a rule that Polars cannot run is found before any data is."""
     empty = pl.DataFrame(schema=dict(compiled.dtypes))
     try:
-        compiled.schema.validate(empty, lazy=True)
+        _fast_schema(compiled.table, compiled.dtypes, _NO_PERIOD).validate(empty, lazy=True)
         empty.select(
             each.counted.alias(str(at)) for at, each in enumerate(compiled.metrics) if each.counted is not None
         )

@@ -15,7 +15,7 @@ from typing import Any
 from core.errors import UnusableInput
 
 COLUMN_NAME_LENGTH = 200
-MOST_COLUMNS = 1_000  # of one table, nested ones too; what judges them takes more than linear time
+MOST_COLUMNS = 500  # of one table, nested ones too; pandera takes quadratic time for them, seconds here
 NESTING_LEVELS = 8  # objects and arrays inside each other; a deeper one is better delivered as columns
 ITEMS = "[]"  # stands after the name of an array for its items: telefoons[]
 _TYPES_WITHOUT_COLUMNS = ("map", "vector")

@@ -66,6 +66,10 @@ def contract(*columns: str) -> str:
     return HEAD + "schema:\n  - name: t\n    properties:\n" + "".join(lines)
 
 
+def costly(name: str, pattern: str) -> dict[str, object]:
+    return {"name": name, "logicalType": "string", "logicalTypeOptions": {"pattern": pattern}}
+
+
 def with_options(**options: object) -> str:
     text = {"name": "s", "logicalType": "string", "logicalTypeOptions": options}
     return contract(COLUMN, json.dumps(text))
@@ -333,6 +337,11 @@ def dictionary_bomb() -> bytes:
     return parquet(values, compression="zstd", use_dictionary=True)
 
 
+def hundred_columns() -> bytes:
+    names = ",".join(f"c{at}" for at in range(100))
+    return f"{names}\n{','.join([CANARY] * 100)}\n".encode()
+
+
 JUDGED: dict[str, tuple[str, str, Callable[[], bytes], int]] = {
     "a pattern that backtracks for ever": (
         with_options(pattern="^(a+)+$"),
@@ -347,6 +356,12 @@ JUDGED: dict[str, tuple[str, str, Callable[[], bytes], int]] = {
         "parquet",
         lambda: parquet(pa.nulls(200_000_000, pa.int64()), compression="zstd"),
         0,
+    ),
+    "100 columns with a costly pattern each": (
+        contract(*(json.dumps(costly(f"c{at}", rf"\p{{L}}{{{at + 1}}}")) for at in range(100))),
+        "csv",
+        hundred_columns,
+        1,
     ),
     "a number of 100,000 digits": (GOOD, "csv", lambda: b"n,s\n" + b"9" * 100_000 + b",a\n", 1),
 }
