@@ -39,3 +39,9 @@ def test_a_mistyped_key_is_named_by_its_line_and_not_shown(identity: Identity) -
 
 def test_new_keys_differ() -> None:
     assert len({generate_identity(kind).secret_text() for kind in ("hybrid", "x25519") for _ in range(5)}) == 10
+
+
+def test_a_new_key_is_hybrid_unless_asked_otherwise_and_has_32_secret_bytes() -> None:
+    assert generate_identity().recipient.is_hybrid
+    for kind, length in (("hybrid", 77), ("x25519", 74)):
+        assert len(generate_identity(kind).secret_text()) == length

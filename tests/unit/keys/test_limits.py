@@ -140,6 +140,13 @@ def test_more_recipients_than_we_would_open_are_not_sealed_to() -> None:
     assert target.getvalue() == b""
 
 
+def test_as_many_recipients_as_we_would_open_are_sealed_to() -> None:
+    target = io.BytesIO()
+    with Sealer(target, [KEY.recipient] * STANZA_LIMIT) as sealer:
+        sealer.write(b"content")
+    assert bytes(next(open_pieces(io.BytesIO(target.getvalue()), [KEY]))) == b"content"
+
+
 def test_as_many_hybrid_recipients_as_the_limit_fit_in_a_header() -> None:
     stanza = generate_identity("hybrid").recipient.wrap(bytes(16))
     assert len(header_of(*[stanza] * STANZA_LIMIT)) < HEADER_LIMIT

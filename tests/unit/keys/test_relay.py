@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import os
 import threading
@@ -169,6 +170,29 @@ def test_an_interrupt_ends_the_helper_too() -> None:
         run_relay(1000, write=write)
     assert len(written) < 1000
     assert not [thread for thread in threading.enumerate() if thread.name == "envelope"]
+
+
+def test_an_interrupt_while_waiting_for_the_helper_is_not_lost() -> None:
+    main = threading.main_thread()
+
+    def read(_number: int) -> None:
+        if threading.current_thread() is not main:
+            time.sleep(0.002)
+
+    def work(_number: int, final: bool) -> None:
+        if threading.current_thread() is main:
+            time.sleep(0.002)
+        elif final:  # the main thread has nothing left to do but to wait
+            time.sleep(0.05)
+            _thread.interrupt_main()
+            time.sleep(0.05)
+
+    def until_the_helper_gets_the_last_batch() -> None:
+        for _ in range(1000):
+            run_relay(2, read=read, work=work)
+
+    with pytest.raises(KeyboardInterrupt):
+        until_the_helper_gets_the_last_batch()
 
 
 class BreaksAt(io.BytesIO):

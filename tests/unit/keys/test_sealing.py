@@ -254,3 +254,29 @@ def test_an_opened_file_is_for_its_owner_only(seal: Seal, tmp_path: Path) -> Non
 def test_it_says_what_kind_of_file_it_is() -> None:
     with Sealer(io.BytesIO(), [generate_identity("x25519").recipient]) as sealer:
         assert (sealer.writable(), sealer.readable(), sealer.seekable(), sealer.closed) == (True, False, False, False)
+
+
+def test_without_a_block_closing_completes_the_file(unseal: Seal) -> None:
+    key, target = generate_identity("x25519"), io.BytesIO()
+    sealer = Sealer(target, [key.recipient])
+    sealer.write(b"content")
+    sealer.close()
+    assert unseal(target.getvalue(), key) == b"content"
+
+
+def test_after_its_block_it_is_closed() -> None:
+    target = io.BytesIO()
+    with Sealer(target, [generate_identity("x25519").recipient]) as sealer:
+        sealer.write(b"content")
+    assert sealer.closed
+    with pytest.raises(ValueError, match=r"^write to a closed envelope$"):
+        sealer.write(b"more")
+
+
+def test_memory_is_used_again_for_a_long_content(unseal: Seal) -> None:
+    key, target = generate_identity("x25519"), io.BytesIO()
+    content = patterned(12 * BATCH)
+    with Sealer(target, [key.recipient]) as sealer:
+        sealer.write(content)
+    assert len(sealer._spare) <= 7  # those under way, the one being filled and the one that waits
+    assert unseal(target.getvalue(), key) == content

@@ -16,7 +16,7 @@ from keys.envelope.format import Header, Stanza, b64decode, b64encode, parse_hea
 from keys.envelope.inspection import inspect
 from keys.envelope.recipients import parse_recipient
 from keys.envelope.seal import Sealer
-from keys.envelope.stream import CHUNK, SEALED_CHUNK
+from keys.envelope.stream import CHUNK, SEALED_CHUNK, payload_cipher
 from keys.private.identities import Identity, generate_identity, parse_identities
 from keys.private.opening import open_into, open_pieces
 
@@ -151,6 +151,19 @@ def test_content(chunks: int, change: Callable[[bytes], bytes], sentence: str, s
     sentence += ": fetch the file again, or ask the sender"
     expect(PayloadInvalid, sentence, lambda: list(open_pieces(io.BytesIO(changed), [KEY])))
     expect(PayloadInvalid, sentence, lambda: open_into(io.BytesIO(changed), [KEY], io.BytesIO(), threads=2))
+
+
+def test_an_empty_final_chunk_after_others() -> None:
+    file_key, nonce = b"YELLOW SUBMARINE", bytes(16)
+    cipher = payload_cipher(file_key, nonce)
+    chunks = [
+        cipher.encrypt(number.to_bytes(11, "big") + final, plain, None)
+        for number, final, plain in ((0, b"\0", bytes(CHUNK)), (1, b"\1", b""))
+    ]
+    data = Header.sealed((KEY.recipient.wrap(file_key),), file_key).serialise() + nonce + b"".join(chunks)
+    sentence = "the encrypted content ends in an empty chunk: fetch the file again, or ask the sender"
+    expect(PayloadInvalid, sentence, lambda: list(open_pieces(io.BytesIO(data), [KEY])))
+    expect(PayloadInvalid, sentence, lambda: open_into(io.BytesIO(data), [KEY], io.BytesIO(), threads=2))
 
 
 def test_stanzas_of_our_kind(identity: Identity) -> None:

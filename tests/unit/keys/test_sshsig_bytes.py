@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -103,3 +103,14 @@ def test_a_malformed_key_is_refused_with_one_sentence(blob: str) -> None:
 def test_a_defect_is_told_with_the_purpose() -> None:
     with pytest.raises(SignerUnknown, match="not a valid SSH signature of the document for gla-receipt"):
         verify("nothing", MESSAGE, "gla-receipt")
+
+
+@pytest.mark.parametrize(("bits", "accepted"), [(3071, False), (3072, True), (16384, True), (16385, False)])
+def test_an_rsa_key_has_3072_to_16384_bits(bits: int, *, accepted: bool) -> None:
+    key = rsa.RSAPublicNumbers(65537, (1 << bits) - 1).public_key()
+    line = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    if accepted:
+        assert parse_public_key(line).line == line
+    else:
+        with pytest.raises(KeyUnusable, match="must have 3072 to 16384 bits"):
+            parse_public_key(line)
