@@ -116,7 +116,9 @@ def _series(column: pa.Array) -> pl.Series:
 
 def _frame(table: pa.Table) -> pl.DataFrame:
     try:
-        return pl.DataFrame(pl.from_arrow(table))
+        frame = pl.DataFrame(pl.from_arrow(table))
+        frame.columns = table.column_names  # Polars makes up a name for a column without one
+        return frame
     except (ValueError, TypeError, NotImplementedError):
         pass
     raise pa.ArrowInvalid("a type that cannot be read")
