@@ -2,6 +2,8 @@
 
 Standard input and output where no file, or `-`, is named. An output file appears whole or not at all; what goes to
 standard output before a defect is found cannot be taken back, and the exit code says so.
+
+What only one command needs is imported by it: encrypting small files, or many, is mostly start-up.
 """
 
 from __future__ import annotations
@@ -14,21 +16,19 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from apps.cli.key_files import KEY_FILE_LIMIT, ask_passphrase
-from core.clock import to_rfc3339, utc_now
 from core.errors import Cancelled, GlaError, StorageFull, UnusableInput
 from core.files import new_file
 from keys.envelope.armor import ArmorWriter
-from keys.envelope.inspection import inspect
 from keys.envelope.reading import BinaryReader
 from keys.envelope.recipients import parse_recipient
 from keys.envelope.seal import BinaryWriter, seal_stream
-from keys.private.identities import generate_identity
-from keys.private.kinds import PrivateKey, open_into, parse_private_keys
+
+if TYPE_CHECKING:
+    from keys.private.kinds import PrivateKey
 
 _STANDARD = Path("-")
 _PRIVATE = 0o600
@@ -49,6 +49,9 @@ def envelope() -> None:
 @click.option("-o", "--output", type=_path, metavar="FILE", help="Write the private key to this new file (mode 0600).")
 def keygen(*, x25519: bool, output: Path | None) -> None:
     """Make a private key; hybrid post-quantum (age1pq1...) unless --x25519 is given."""
+    from core.clock import to_rfc3339, utc_now  # noqa: PLC0415
+    from keys.private.identities import generate_identity  # noqa: PLC0415
+
     identity = generate_identity("x25519" if x25519 else "hybrid")
     text = f"# created: {to_rfc3339(utc_now())}\n# public key: {identity.recipient}\n{identity.secret_text()}\n"
     if output in (None, _STANDARD):
@@ -86,6 +89,8 @@ def decrypt(key_files: tuple[Path, ...], source: Path | None, output: Path | Non
     KEYFILE holds age identities, an OpenPGP private key, or an RSA private key with its certificate (PEM); IN is what
     was sealed to it.
     """
+    from keys.private.kinds import open_into  # noqa: PLC0415
+
     if _STANDARD in key_files and source in (None, _STANDARD):
         raise UnusableInput("the key and the encrypted file cannot both come from standard input")
     with _explained():
@@ -102,6 +107,8 @@ def inspect_file(source: Path | None, *, as_json: bool) -> None:
 
     Nothing of it is authenticated: only decrypting proves that a file is genuine and whole.
     """
+    from keys.envelope.inspection import inspect  # noqa: PLC0415
+
     with _explained(), _opened(source) as sealed:
         found = inspect(sealed)
     if as_json:
@@ -116,6 +123,9 @@ def inspect_file(source: Path | None, *, as_json: bool) -> None:
 
 
 def _read_keys(path: Path) -> list[PrivateKey]:
+    from apps.cli.key_files import KEY_FILE_LIMIT, ask_passphrase  # noqa: PLC0415
+    from keys.private.kinds import parse_private_keys  # noqa: PLC0415
+
     with _opened(path) as file:
         return parse_private_keys(file.read(KEY_FILE_LIMIT), ask_passphrase)
 
