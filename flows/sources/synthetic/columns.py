@@ -44,8 +44,13 @@ def month_numbers(size: int) -> NDArray[np.int32]:
 
 
 def text(values: pa.Array, index: NDArray[Any], absent: NDArray[np.bool_] | None = None) -> pa.Array:
-    """`values[index]` as a dictionary column; null where `absent`."""
-    return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32, copy=False), mask=absent), values, safe=False)
+    """`values[index]` as a dictionary column; null where `absent`.
+
+    No value is in the dictionary twice: Arrow's Parquet writer would then fill its page with whatever memory held.
+    """
+    once = values.dictionary_encode()
+    places = once.indices.to_numpy()[index].astype(np.int32, copy=False)
+    return pa.DictionaryArray.from_arrays(pa.array(places, mask=absent), once.dictionary, safe=False)
 
 
 def code(codes: Sequence[str], index: NDArray[Any], absent: NDArray[np.bool_] | None = None) -> pa.Array:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from core.canonical import sha256_hex
@@ -13,6 +15,7 @@ from core.period import Period
 from flows.sources.files import ExtractionPlan, FileSource
 from flows.sources.plan import planned_columns
 from flows.sources.synthetic import RECIPES, generate
+from flows.sources.synthetic.columns import text
 from schemas.compiler import compile_table
 from schemas.contract import load_contract
 from schemas.filters import parse_filter
@@ -96,6 +99,12 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(made, tmp_path, 
     expected = sha256_hex((made / f"{product}.parquet").read_bytes())
     assert sha256_hex((tmp_path / "7.parquet").read_bytes()) == expected
     assert sha256_hex((tmp_path / "8.parquet").read_bytes()) != expected
+
+
+def test_no_text_is_in_a_dictionary_twice():
+    column = text(pa.array(["a", "b", "a"]), np.array([2, 1, 0]))
+    assert column.to_pylist() == ["a", "b", "a"]
+    assert column.dictionary.to_pylist() == ["a", "b"]
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
