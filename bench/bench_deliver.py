@@ -10,7 +10,6 @@ import run
 
 from core.period import Period
 from core.settings import Settings
-from flows.sources.synthetic import generate
 from flows.steps import lifecycle
 from flows.steps.draft import as_yaml, draft
 from flows.wiring import Services, open_services
@@ -41,7 +40,7 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
     """Both pipelines in turn; each delivery of ours is a new edition, which changes nothing in the work."""
     source = work / "source.parquet"
     if not source.exists():
-        generate(PRODUCT, source, ROWS, 1)
+        run.generated(PRODUCT, source, ROWS)
     folder = work / f"sshd-{file_format}"
     folder.mkdir()
     sshd = start_openssh("/usr/sbin/sshd", folder)
@@ -55,7 +54,7 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
     def ours(number: int) -> tuple[float, float]:
         mode = ["--mode", "correct", "--reason", "measurement"] if number else []
         command = [sys.executable, "-m", "apps.cli.main", "deliver", "GLA-BENCH", PERIOD, *mode]
-        return run.timed(command, {**os.environ, "GLA_HOME": str(work / f"home-{file_format}")})
+        return run.timed(command, {**run.ENVIRONMENT, "GLA_HOME": str(work / f"home-{file_format}")})
 
     x25519 = str(generate_identity("x25519").recipient)  # Debian's age cannot read hybrid recipients; ours seals hybrid
     statement = (
@@ -72,7 +71,7 @@ def run_sides(work: Path, file_format: str) -> dict[str, float]:
     (work / "copy.sql").write_text(statement)
 
     def theirs(_number: int) -> tuple[float, float]:
-        return run.timed(["bash", str(shell)], dict(os.environ))
+        return run.timed(["bash", str(shell)], run.ENVIRONMENT)
 
     try:
         measured = run.pairs(ours, theirs)

@@ -37,7 +37,7 @@ def measure_in(memory: Path) -> dict[str, float]:
     def timed(command: list[str], source: Path, becomes: Path) -> tuple[float, float]:
         """The output is always a new file, and takes the place of the last one outside the time."""
         output = memory / "output"
-        measured = run.timed([*command, "-o", str(output), str(source)], dict(os.environ))
+        measured = run.timed([*command, "-o", str(output), str(source)], run.ENVIRONMENT)
         output.rename(becomes)
         return measured
 

@@ -24,9 +24,9 @@ import polars as pl
 import run
 import yaml
 
+from core.allocators import DEFAULTS
 from flows.sources.files import ExtractionPlan, FileSource
 from flows.sources.plan import planned_columns
-from flows.sources.synthetic import generate
 from keys.scratch import SealedScratch
 from schemas.compiler import compile_table
 from schemas.contract import load_contract
@@ -148,8 +148,9 @@ def side(name: str, path: Path) -> None:
 
 def measured(name: str, path: Path) -> tuple[float, float]:
     """Seconds that the side itself counted, and its peak resident memory in MB."""
+    environment = run.ENVIRONMENT | (DEFAULTS if name != "hand" else {})  # as where our packages are imported first
     with tempfile.TemporaryFile() as output:
-        child = subprocess.Popen([sys.executable, __file__, name, str(path)], stdout=output)
+        child = subprocess.Popen([sys.executable, __file__, name, str(path)], stdout=output, env=environment)
         _, status, usage = os.wait4(child.pid, 0)
         if os.waitstatus_to_exitcode(status) != 0:
             raise SystemExit(f"{name} failed")
@@ -167,9 +168,9 @@ def megabytes(name: str, path: Path) -> float:
 def measure(work: Path) -> dict[str, float]:
     """The keys of this benchmark, see bench/keys.json."""
     small, large = work / "small.parquet", work / "large.parquet"
-    generate(PRODUCT, small, ROWS, 1)
+    run.generated(PRODUCT, small, ROWS)
     speed = run.pairs(lambda _: measured("ours", small), lambda _: measured("hand", small))
-    generate(PRODUCT, large, GROWN * ROWS, 1)
+    run.generated(PRODUCT, large, GROWN * ROWS)
     memory = [(megabytes("stricter", small), megabytes("stricter", large)) for _ in range(run.PAIRS)]
     return {
         "validate_rows_per_s_vs_raw": 1 / speed["ratio"],

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = dict(os.environ)  # before anything is imported that changes it, as Polars does
 PAIRS = int(os.environ.get("GLA_BENCH_PAIRS", "3"))
 
 
@@ -32,6 +33,12 @@ def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{command[0]} failed")
     return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def generated(product: str, path: Path, rows: int) -> None:
+    """Synthetic data, made by a child: a process starts with the peak memory of the one that started it."""
+    command = ["data", "generate", product, "--rows", str(rows), "--seed", "1", "--out", str(path)]
+    subprocess.run([sys.executable, "-m", "apps.cli.main", *command], check=True, stdout=subprocess.DEVNULL)
 
 
 def pairs(ours: Callable[[int], tuple[float, float]], theirs: Callable[[int], tuple[float, float]]) -> dict[str, float]:
