@@ -35,18 +35,20 @@ def fetch(port: int, host_key: str, user: str, ssh_key: Path, target: Path) -> s
 
 def _fetch_with_paramiko(port: int, host_key: str, user: str, ssh_key: Path, target: Path) -> None:
     destination = SftpDestination(
-        host="127.0.0.1", port=port, user=user, root="/deliveries", host_key=host_key, identity_file=ssh_key,
-        connect_seconds=10.0,
-    )  # fmt: skip
+        host="127.0.0.1", port=port, user=user, root="/", host_key=host_key, identity_file=ssh_key, connect_seconds=10.0
+    )
     with SftpTransport(destination) as transport:
-        waiting = [name for name in transport.list("") if name]
-        while waiting:
-            name = waiting.pop()
-            stat = transport.stat(name)
-            if stat and stat.is_directory:
-                (target / name).mkdir()
-                waiting.extend(f"{name}/{child}" for child in transport.list(name))
-                continue
-            with (target / name).open("xb") as file:
-                for block in transport.read(name):
-                    file.write(block)
+        _copy_folder(transport, "deliveries", target)
+
+
+def _copy_folder(transport: SftpTransport, folder: str, target: Path) -> None:
+    """All that is in `folder`, into `target`, which exists. The transport refuses names that would lead elsewhere."""
+    for name in transport.list(folder):
+        stat = transport.stat(f"{folder}/{name}")
+        if stat is not None and stat.is_directory:
+            (target / name).mkdir()
+            _copy_folder(transport, f"{folder}/{name}", target / name)
+            continue
+        with (target / name).open("xb") as file:
+            for block in transport.read(f"{folder}/{name}"):
+                file.write(block)
