@@ -2,7 +2,8 @@
 
 The manifest is a superset of the metadata of Digikoppeling Grote Berichten (filename, size, checksum, contentType,
 contextId, creationTime, expirationTime). It is public to whoever stores the delivery, so it holds nothing about the
-people in it: counts, sums and plaintext digests travel in the pakbon, which is sealed like the data.
+people in it: counts, sums and plaintext digests travel in the pakbon, which is sealed like the data. So does the plan,
+what was read and how; its digest is public.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from core.canonical import MOST_EXACT, canonical_json, parse_json
+from core.canonical import MOST_EXACT, canonical_json, parse_json, sha256_hex
 from core.clock import from_rfc3339, to_rfc3339
 from core.errors import ManifestInvalid, UnusableInput
 from core.ids import checked_name
@@ -52,6 +53,11 @@ PeriodText = Annotated[str, _form(lambda text: str(Period.parse(text)))]
 Timestamp = Annotated[str, AfterValidator(lambda text: to_rfc3339(from_rfc3339(text)))]
 Count = Annotated[int, Field(ge=0, le=MOST_EXACT)]
 Edition = Annotated[int, Field(ge=1, le=MOST_EXACT)]
+
+
+def _is_none(value: object) -> bool:
+    """For a field that older documents lack: they keep their bytes."""
+    return value is None
 
 
 class _Document(BaseModel):
@@ -127,6 +133,7 @@ class Manifest(_Document):
     supersedes: Edition | None
     creation_time: Timestamp
     expiration_time: Timestamp
+    plan_digest: Sha256 | None = Field(default=None, exclude_if=_is_none)  # of the pakbon's plan; not in older ones
     files: Annotated[tuple[ManifestFile, ...], AfterValidator(_named_once)]
 
     @property
@@ -140,6 +147,45 @@ class Manifest(_Document):
     @property
     def expires(self) -> datetime:
         return from_rfc3339(self.expiration_time)
+
+
+class PlanColumn(_Document):
+    """One column: its delivered name, its name in the source, and its type (Polars' word) where the source is text."""
+
+    name: str
+    source_name: str
+    type: str
+
+
+class EditionName(_Document):
+    """Another delivery under the same agreement."""
+
+    period: PeriodText
+    edition: Edition
+
+
+class Plan(_Document):
+    """What was read, and how: whoever reads the same with the same plan has the same rows.
+
+    `snapshot` names the state of the source, as far as it can tell. `participants` is the digest of the set of people
+    about whom data could be delivered. `mutations` names the column of a mutation delivery that says what happened to a
+    row since the delivery `base`; without a base every row is told as new.
+    """
+
+    agreement: FileName
+    agreement_digest: Sha256
+    source: str
+    snapshot: str | None = Field(default=None, exclude_if=_is_none)
+    columns: tuple[PlanColumn, ...]
+    filter: tuple[dict[str, Any], ...]
+    period: PeriodText
+    participants: Sha256 | None = Field(default=None, exclude_if=_is_none)
+    mutations: str | None = Field(default=None, exclude_if=_is_none)
+    base: EditionName | None = Field(default=None, exclude_if=_is_none)
+
+    @property
+    def digest(self) -> str:
+        return sha256_hex(self.to_bytes())
 
 
 class PakbonFile(_Document):
@@ -162,7 +208,14 @@ class Pakbon(_Document):
     rows: Count
     sums: dict[str, str]
     plan_digest: Sha256
+    plan: Plan | None = Field(default=None, exclude_if=_is_none)  # older ones have only its digest
     files: Annotated[tuple[PakbonFile, ...], AfterValidator(_named_once)]
+
+    @model_validator(mode="after")
+    def _digest_is_that_of_the_plan(self) -> Self:
+        if self.plan is not None and self.plan.digest != self.plan_digest:
+            raise ValueError("the digest is not that of the plan")
+        return self
 
     @model_validator(mode="after")
     def _rows_are_those_of_the_files(self) -> Self:

@@ -47,5 +47,7 @@ def deliver(settings: Settings, agreement: str, period: str, mode: str, reason: 
     else:
         seconds = time.monotonic() - started
         click.echo(f"{name}: {outcome.rows:,} rows, {outcome.size:,} bytes delivered in {seconds:.1f} s")
+        if outcome.same_as is not None:
+            click.echo(f"Note: it holds the same data as edition {outcome.same_as}, byte for byte", err=True)
         if early := order.early(dutch_date(services.clock())):
             click.echo(f"Note: {early}", err=True)

@@ -201,7 +201,7 @@ def _open_pakbon(delivery: Path, manifest: Manifest, keys: Sequence[PrivateKey])
         manifest.agreement_digest,
         manifest.period,
         manifest.edition,
-    )
+    ) and manifest.plan_digest in (None, pakbon.plan_digest)
     others = {file.filename for file in manifest.files} - {listed.filename}
     if not same or {f"{file.filename}{suffix}" for file in pakbon.files} != others:
         raise ManifestInvalid("pakbon and manifest do not belong together: do not use this delivery")

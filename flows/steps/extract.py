@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from core.canonical import digest
 from core.period import Period
 from flows.sources.files import FileSource
 from flows.sources.plan import ExtractionPlan, Unreadable, planned_columns
 from schemas.agreement import Agreement
 from schemas.compiler import CompiledTable
+from schemas.manifest import Plan, PlanColumn
 
 
 def plan(agreement: Agreement, compiled: CompiledTable, period: Period) -> ExtractionPlan:
@@ -19,15 +19,19 @@ def plan(agreement: Agreement, compiled: CompiledTable, period: Period) -> Extra
     return ExtractionPlan(planned_columns(compiled), agreement.filter, period)
 
 
-def plan_digest(agreement: Agreement, extraction: ExtractionPlan) -> str:
-    """SHA-256 over what was read: agreement, source, columns and period. It goes into the sealed pakbon."""
-    return digest(
-        {
-            "agreement": agreement.digest,
-            "source": agreement.source,
-            "columns": [[column.source_name, column.name, str(column.dtype)] for column in extraction.columns],
-            "period": str(extraction.period),
-        }
+def plan_document(agreement: Agreement, extraction: ExtractionPlan) -> Plan:
+    """What was read, for the sealed pakbon to tell; its digest is public."""
+    columns = (
+        PlanColumn(name=column.name, source_name=column.source_name, type=str(column.dtype))
+        for column in extraction.columns
+    )
+    return Plan(
+        agreement=agreement.id,
+        agreement_digest=agreement.digest,
+        source=agreement.source,
+        columns=tuple(columns),
+        filter=tuple(agreement.contract.custom("gla.filter") or ()),
+        period=str(extraction.period),
     )
 
 

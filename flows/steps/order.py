@@ -49,7 +49,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The delivery as it stands after a run. `done_before` says that there was nothing left to do."""
+    """The delivery as it stands after a run. `done_before` says that there was nothing left to do, `same_as` names the
+    edition before it if that had the same plaintext.
+    """
 
     delivery_id: str
     agreement_id: str
@@ -58,3 +60,4 @@ class Outcome:
     rows: int
     size: int
     done_before: bool
+    same_as: int | None = None

@@ -24,7 +24,7 @@ from core.clock import dutch_date
 from core.database import reading
 from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
 from flows.steps.agree import agree
-from flows.steps.extract import extract, plan, plan_digest
+from flows.steps.extract import extract, plan, plan_document
 from flows.steps.lease import kept_alive
 from flows.steps.order import Mode, Order, Outcome
 from flows.steps.publish import publish
@@ -83,7 +83,7 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
         sealed: Sealed = step("extract, validate, seal", _stream, services, agreement, order, claim, progress)  # 2 3 4
         agree(services, agreement.id)  # a revocation since the start counts
         staged: Columns = {"sealed": sealed.to_json(), "rows": sealed.rows, "bytes": sealed.size}
-        claim = advance(claim, State.SEALED, Action.DELIVERY_SEALED, {"files": len(sealed.files)}, **staged)
+        claim = advance(claim, State.SEALED, Action.DELIVERY_SEALED, sealed.told, **staged)
     else:
         sealed = Sealed.from_json(claim.sealed)  # sealed before: the same bytes, no second extraction
     agree(services, agreement.id)  # and `publish` asks again just before the delivery appears
@@ -104,8 +104,8 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
         frames = extract(services.sources.get(agreement.source), extraction, validator.unreadable)  # 2
         tell = partial(record_report, services, agreement, order, claim)
         checked = Checked(frames, validator, agreement, tell)  # 3
-        empty, digest = pl.DataFrame(schema=dict(compiled.dtypes)), plan_digest(agreement, extraction)
-        return seal(services, agreement, order, claim, checked, empty, digest, progress)  # 4
+        empty, read = pl.DataFrame(schema=dict(compiled.dtypes)), partial(plan_document, agreement, extraction)
+        return seal(services, agreement, order, claim, checked, empty, read, progress)  # 4
 
 
 def _claim(services: Services, order: Order) -> Claim:
@@ -171,4 +171,5 @@ def _record_failure(services: Services, claim: Claim, error: GlaError) -> None:
 
 def _outcome(claim: Claim, *, done_before: bool) -> Outcome:
     it = claim.delivery
-    return Outcome(it.id, it.agreement_id, it.period, it.edition, it.rows or 0, it.bytes or 0, done_before=done_before)
+    same_as = None if it.sealed is None else Sealed.from_json(it.sealed).same_as
+    return Outcome(it.id, it.agreement_id, it.period, it.edition, it.rows or 0, it.bytes or 0, done_before, same_as)

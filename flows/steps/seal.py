@@ -21,6 +21,7 @@ from core.period import Period
 from flows.steps.formats import CONTENT_TYPES, row_writer
 from flows.steps.order import Order
 from flows.steps.overlap import consume_in_thread
+from flows.steps.same_data import is_same, mark
 from flows.steps.sealing_keys import usable_keys
 from flows.steps.signatures import signed_files
 from flows.steps.staging import DigestingWriter, as_file, new_folder, staged_file
@@ -29,7 +30,7 @@ from flows.wiring import Services
 from keys.envelope.seal import BinaryWriter, Sealer
 from keys.kinds import open_sealer, preferred
 from keys.whole import WholeOrNothing
-from ledger.deliveries import Claim
+from ledger.deliveries import Claim, Delivery
 from schemas.agreement import Agreement
 from schemas.envelopes import EnvelopeForm
 from schemas.manifest import (
@@ -38,6 +39,7 @@ from schemas.manifest import (
     ManifestFile,
     Pakbon,
     PakbonFile,
+    Plan,
 )
 
 Progress = Callable[[int, int], None]  # rows and ciphertext bytes so far
@@ -47,7 +49,9 @@ OpenEnvelope = Callable[[BinaryWriter], Sealer | WholeOrNothing]
 @dataclass(frozen=True)
 class Sealed:
     """What was staged, as the ledger records it: file names with size and SHA-256 of the ciphertext, and the
-    fingerprints of the keys that open it. `token` names the staging folder.
+    fingerprints of the keys that open it. `token` names the staging folder. `plan` is the digest of the plan,
+    `snapshot` the state of the source, `content` the mark of the plaintext (`flows.steps.same_data`), and `same_as` the
+    edition before it, if that had the same plaintext.
     """
 
     token: int
@@ -55,6 +59,10 @@ class Sealed:
     expires: str
     keys: tuple[str, ...]
     files: dict[str, tuple[int, str]]
+    plan: str | None = None
+    snapshot: str | None = None
+    content: str | None = None
+    same_as: int | None = None
 
     @property
     def expires_at(self) -> datetime:
@@ -72,7 +80,14 @@ class Sealed:
         """Read a database row again; no name in it becomes a path unchecked."""
         value = json.loads(text)
         files = {checked_name(name, "a file name"): (size, it) for name, (size, it) in value["files"].items()}
-        return cls(int(value["token"]), value["rows"], value["expires"], tuple(value["keys"]), files)
+        later = {name: value.get(name) for name in ("plan", "snapshot", "content", "same_as")}
+        return cls(int(value["token"]), value["rows"], value["expires"], tuple(value["keys"]), files, **later)
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What the ledger tells of it."""
+        told: dict[str, object] = {"files": len(self.files), "plan": self.plan, "snapshot": self.snapshot}
+        return told if self.same_as is None else {**told, "same_data_as_edition": self.same_as}
 
 
 def seal(
@@ -82,10 +97,13 @@ def seal(
     claim: Claim,
     checked: Checked,
     empty: pl.DataFrame,
-    plan_digest: str,
+    read: Callable[[], Plan],
     progress: Progress,
 ) -> Sealed:
-    """Consume `checked` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid."""
+    """Consume `checked` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid.
+
+    `read` is asked what was read when all of it was.
+    """
     created = services.clock()
     recipients = preferred(usable_keys(services, agreement))
     form, signer = recipients[0].form, _openpgp_signer(services, agreement)
@@ -96,6 +114,7 @@ def seal(
         rows, plain, data_file = _seal_rows(
             agreement, form, iter(checked), empty, folder, data_name, open_envelope, progress
         )
+        plan = read()
         pakbon = Pakbon(
             context_id=claim.id,
             agreement_digest=agreement.digest,
@@ -103,10 +122,12 @@ def seal(
             edition=claim.delivery.edition,
             rows=rows,
             sums={name: str(it.total) for name, it in checked.verdict.sums.items()},
-            plan_digest=plan_digest,
+            plan_digest=plan.digest,
+            plan=plan,
             files=(plain,),
         )
         pakbon_file = _seal_bytes(form, folder, PAKBON, pakbon.to_bytes(), open_envelope)
+        superseded = _superseded(services, claim)
         manifest = Manifest(
             context_id=claim.id,
             agreement=agreement.id,
@@ -115,9 +136,10 @@ def seal(
             product=agreement.product,
             period=str(order.period),
             edition=claim.delivery.edition,
-            supersedes=_superseded_edition(services, claim),
+            supersedes=None if superseded is None else superseded.edition,
             creation_time=to_rfc3339(created),
             expiration_time=to_rfc3339(created + timedelta(days=retention)),
+            plan_digest=plan.digest,
             files=(data_file, pakbon_file),
         )
         files = {file.filename: (file.size, file.checksum) for file in manifest.files}
@@ -125,8 +147,17 @@ def seal(
             with staged_file(folder, name) as target:
                 target.write(content)
             files[name] = (target.digests.size, target.digests.checksum())
-    keys = tuple(recipient.fingerprint for recipient in recipients)
-    return Sealed(claim.token, rows, manifest.expiration_time, keys, files)
+    return Sealed(
+        token=claim.token,
+        rows=rows,
+        expires=manifest.expiration_time,
+        keys=tuple(recipient.fingerprint for recipient in recipients),
+        files=files,
+        plan=plan.digest,
+        snapshot=plan.snapshot,
+        content=mark(services, pakbon.files),
+        same_as=_same_as(services, superseded, pakbon),
+    )
 
 
 def _openpgp_signer(services: Services, agreement: Agreement) -> bytes | None:
@@ -136,14 +167,22 @@ def _openpgp_signer(services: Services, agreement: Agreement) -> bytes | None:
     return services.custody.openpgp_signers().named(agreement.sender_openpgp).secret.reveal()
 
 
-def _superseded_edition(services: Services, claim: Claim) -> int | None:
+def _superseded(services: Services, claim: Claim) -> Delivery | None:
     """The newest edition before this one that was published; others the recipient never saw."""
     it = claim.delivery
     for edition in range(it.edition - 1, 0, -1):
         earlier = services.ledger.get(it.agreement_id, Period.parse(it.period), edition)
         if earlier is not None and earlier.id == it.supersedes:
-            return edition
+            return earlier
     return None
+
+
+def _same_as(services: Services, superseded: Delivery | None, pakbon: Pakbon) -> int | None:
+    """The edition that is superseded, if its plaintext was the same."""
+    if superseded is None or superseded.sealed is None:
+        return None
+    content = Sealed.from_json(superseded.sealed).content
+    return superseded.edition if content is not None and is_same(services, pakbon.files, content) else None
 
 
 def _seal_rows(

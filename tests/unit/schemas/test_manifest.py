@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.canonical import canonical_json
+from core.canonical import canonical_json, sha256_hex
 from core.errors import ManifestInvalid
 from schemas.manifest import Manifest, Pakbon
 
@@ -47,6 +47,20 @@ PAKBON = {
     "planDigest": DIGEST,
     "files": [{"filename": "people.parquet", "size": 10, "checksum": DIGEST, "rows": 5}],
 }
+PLAN = {
+    "agreement": "GLA-1",
+    "agreementDigest": DIGEST,
+    "source": "people",
+    "snapshot": "parquet:1",
+    "columns": [{"name": "id", "sourceName": "ID", "type": "Int64"}],
+    "filter": [{"column": "id", "operator": "in", "value": [1, 2.5, "a", True]}],
+    "period": "2026-03",
+    "base": {"period": "2026-02", "edition": 2},
+    "mutations": "code",
+    "participants": DIGEST,
+}
+PLANNED = MANIFEST | {"planDigest": DIGEST}
+PAKBON_WITH_PLAN = PAKBON | {"plan": PLAN, "planDigest": sha256_hex(canonical_json(PLAN))}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=[])),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=[])), inner),
@@ -61,7 +75,10 @@ def refusal(value: Any, kind: type[Manifest | Pakbon] = Manifest) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("kind", "value"), [(Manifest, MANIFEST), (Pakbon, PAKBON)])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(Manifest, MANIFEST), (Manifest, PLANNED), (Pakbon, PAKBON), (Pakbon, PAKBON_WITH_PLAN)],
+)
 def test_it_survives_its_bytes_to_the_byte(kind, value):
     content = canonical_json(value)
     assert kind.from_bytes(content).to_bytes() == content
@@ -142,7 +159,7 @@ def test_any_json_is_refused_in_our_words(value, kind):
 
 @given(st.data())
 def test_any_value_in_any_place_is_accepted_or_refused_in_our_words(data):
-    kind, whole = data.draw(st.sampled_from([(Manifest, MANIFEST), (Pakbon, PAKBON)]))
+    kind, whole = data.draw(st.sampled_from([(Manifest, PLANNED), (Pakbon, PAKBON_WITH_PLAN)]))
     changed = json.loads(json.dumps(whole))
     place = data.draw(st.sampled_from([changed, changed["files"][0]]))
     place[data.draw(st.sampled_from(sorted(place)))] = data.draw(JSON)
