@@ -287,7 +287,7 @@ def test_memory_does_not_grow_with_the_message(tsk, tmp_path, blocks):
     (tmp_path / "key").write_bytes(bytes(tsk.extract_certificate()))
     words = [sys.executable, "-c", MEASURED, str(tmp_path / "key"), str(blocks)]
     peak = json.loads(subprocess.check_output(words, cwd=Path(__file__).parents[3]))
-    assert max(peak) < 100 * 1024  # KiB, in each of the two processes
+    assert max(peak) < 150 * 1024  # KiB, in each of the two processes; the larger message has 315 MB
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks at open files through /proc")
