@@ -17,7 +17,7 @@ gla.senderOpenpgp  fingerprint, optional                        our key that sig
 gla.validFrom      date                                         first day of the agreement
 gla.validUntil     date                                         last day
 gla.filter         see `schemas.filters`                        which rows
-gla.format         parquet (default) or csv.zst                 how rows are written
+gla.format         parquet (default), csv, csv.gz, csv.zst, fixed  how rows are written: docs/formats.md
 gla.empty          refuse (default) or deliver                  what an empty result means
 gla.sums           [column, ...]                                columns whose sums go into the sealed pakbon
 ================== ============================================ =========================================
@@ -37,8 +37,9 @@ from core.ids import checked_name
 from schemas.contract import Contract, load_contract
 from schemas.envelopes import OPENPGP, form_of_fingerprint
 from schemas.filters import Filter, parse_filter
+from schemas.fixed_width import layout
 
-FileFormat = Literal["parquet", "csv.zst"]
+FileFormat = Literal["parquet", "csv", "csv.gz", "csv.zst", "fixed"]
 OnEmpty = Literal["refuse", "deliver"]
 Frequency = Literal["day", "month", "quarter", "year"]
 
@@ -221,7 +222,17 @@ class _Terms:
         nested = [column.name for column in self.contract.table.columns if column.is_nested]
         if chosen != "parquet" and nested:
             raise self._wrong("gla.format", f"column {nested[0]} is an array or object, which only parquet can hold")
+        if chosen == "fixed":
+            self._require_fixed_widths()
         return chosen
+
+    def _require_fixed_widths(self) -> None:
+        try:
+            layout(self.contract.table)
+            return
+        except UnusableInput as error:
+            reason = str(error)
+        raise self._wrong("gla.format", f"fixed: {reason}")
 
     def fingerprints(self, name: str) -> tuple[str, ...]:
         value = self.contract.custom(name)

@@ -20,10 +20,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
-import pyarrow.parquet as pq
-
 from apps.cli.damage import Progress, find_damage
+from apps.cli.row_count import row_count
 from apps.cli.sender_keys import SenderKeys
 from core.canonical import canonical_json, parse_json, sha256_hex
 from core.clock import from_rfc3339
@@ -217,14 +215,8 @@ def _open_file(source: Path, target: Path, plain: PakbonFile, keys: Sequence[Pri
             size += len(block)
             opened.write(block)
             progress(plain.filename, len(block))
-    if (size, whole.hexdigest()) != (plain.size, plain.checksum) or _rows(target) != plain.rows:
+    if (size, whole.hexdigest()) != (plain.size, plain.checksum) or row_count(target) != plain.rows:
         raise ManifestInvalid(f"{plain.filename} is not what the pakbon says: ask the sender for a new delivery")
-
-
-def _rows(path: Path) -> int:
-    if path.suffix == ".parquet":
-        return int(pq.read_metadata(path).num_rows)
-    return int(pl.scan_csv(path, infer_schema=False).select(pl.len()).collect().item())
 
 
 def _opened(path: Path) -> io.BufferedReader:

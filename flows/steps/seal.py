@@ -112,7 +112,7 @@ def seal(
     with new_folder(services.settings.staging_dir, claim.id, claim.token) as folder:
         data_name = f"{agreement.contract.table.name}.{agreement.file_format}"
         rows, plain, data_file = _seal_rows(
-            agreement, form, iter(checked), empty, folder, data_name, open_envelope, progress
+            agreement, order.period, form, iter(checked), empty, folder, data_name, open_envelope, progress
         )
         plan = read()
         pakbon = Pakbon(
@@ -187,6 +187,7 @@ def _same_as(services: Services, superseded: Delivery | None, pakbon: Pakbon) ->
 
 def _seal_rows(
     agreement: Agreement,
+    period: Period,
     form: EnvelopeForm,
     frames: Iterator[pl.DataFrame],
     empty: pl.DataFrame,
@@ -199,7 +200,7 @@ def _seal_rows(
     with staged_file(folder, f"{name}{form.suffix}") as target:
         with open_envelope(as_file(target)) as sealer:
             plain = DigestingWriter(sealer)
-            with row_writer(agreement.file_format, plain, empty) as writer:
+            with row_writer(agreement, period, plain, empty) as writer:
                 for frame in consume_in_thread(frames, writer.write):
                     rows += frame.height
                     progress(rows, target.digests.size)

@@ -14,6 +14,7 @@ from schemas.diff.columns import columns_changes
 from schemas.diff.quality import quality_changes
 from schemas.diff.terms import terms_changes
 
+_BY_NAME = frozenset({None, "parquet"})  # the formats in which a column is found by its name; parquet is the default
 _KINDS = ("breaking", "compatible", "editorial")
 _TOLD_APART = ("name", "properties", "quality")
 _EDITORIAL = frozenset({
@@ -31,7 +32,7 @@ def differences(old: Raw, new: Raw) -> list[Change]:
 
 
 def _tables(old: Raw, new: Raw) -> Iterator[Change]:
-    by_position = "csv.zst" in {_format(old), _format(new)}
+    by_position = {_format(old), _format(new)} - _BY_NAME != set()
     tables: list[list[Raw]] = [document.get("schema") or [] for document in (old, new)]
     before, after = ({each["name"]: each for each in items} for items in tables)
     if len(before) == len(after) == 1:  # the one table of an agreement stays the one table, whatever its name

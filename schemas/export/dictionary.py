@@ -26,7 +26,14 @@ _CLASSES = {
     "confidential": "vertrouwelijk",
     "restricted": "beperkt toegankelijk",
 }
-_FORMATS = {"parquet": "Parquet", "csv.zst": "CSV (RFC 4180, UTF-8), samengeperst met zstd"}
+_CSV = "CSV (RFC 4180, UTF-8)"
+_FORMATS = {
+    "parquet": "Parquet",
+    "csv": _CSV,
+    "csv.gz": f"{_CSV}, samengeperst met gzip",
+    "csv.zst": f"{_CSV}, samengeperst met zstd",
+    "fixed": "vaste breedte (UTF-8, CR/LF), met voorloop- en sluitrecord",
+}
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from apps.cli import receiving
-from core.errors import DeliveryStateError, UnusableInput
+from core.errors import DeliveryStateError, RowsInvalid, UnusableInput
 from core.period import Period
 from flows.steps import path
 from flows.steps.order import Mode
+from tests import fixed_reader
 
 
 def open_it(world, edition=1, period=None):
@@ -44,14 +45,50 @@ def test_exactly_the_agreed_rows_and_columns_arrive(make_world, kind):
     assert pakbon.rows == 310
 
 
-def test_csv_arrives_with_the_same_values_and_the_agreed_sums(world):
-    world.conclude(world.document(format="csv.zst", sums=["amount"]))
+@pytest.mark.parametrize("file_format", ["csv", "csv.gz", "csv.zst"])
+def test_csv_arrives_with_the_same_values_and_the_agreed_sums(world, file_format):
+    world.conclude(world.document(format=file_format, sums=["amount"]))
     path.run(world.services, world.order())
     _, pakbon, out = open_it(world)
     expected = agreed_rows(world)
-    found = pl.read_csv(out / "people.csv.zst", schema=expected.schema)
+    found = pl.read_csv(out / f"people.{file_format}", schema=expected.schema)
     assert_frame_equal(found, expected)
     assert pakbon.sums == {"amount": str(expected["amount"].sum())}
+
+
+def fixed_document(world, **custom):
+    """The default contract in fixed width: its text gets a length and its numbers bounds."""
+    document = world.document(format="fixed", **custom)
+    options = {"id": {"minimum": 0, "maximum": 9999}, "amount": {"format": "i64"}, "note": {"maxLength": 12}}
+    for column in document["schema"][0]["properties"]:
+        if column["name"] in options:
+            column["logicalTypeOptions"] = options[column["name"]]
+    return document
+
+
+def test_fixed_width_arrives_with_the_same_values_counts_and_sums(world):
+    document = fixed_document(world, sums=["amount"])
+    world.conclude(document)
+    path.run(world.services, world.order())
+    _, pakbon, out = open_it(world)
+    found = fixed_reader.read((out / "people.fixed").read_bytes(), document["schema"][0]["properties"])
+    assert found.rows == agreed_rows(world).to_dicts()
+    assert (found.agreement, found.first_day, found.last_day) == ("GLA-2026-0007", "20260301", "20260331")
+    assert pakbon.sums == {"amount": str(found.sums[0])}
+
+
+def test_text_that_does_not_fit_refuses_the_delivery_and_is_not_told(world):
+    pl.read_parquet(world.source).with_columns(note=pl.lit("geheim ")).write_parquet(world.source)
+    world.conclude(fixed_document(world))
+    with pytest.raises(RowsInvalid, match=r"note \(310\)") as caught:
+        path.run(world.services, world.order())
+    assert "geheim" not in str(caught.value)
+    assert world.visible_files() == []
+
+
+def test_fixed_width_of_a_contract_that_fixes_none_is_refused_when_it_is_offered(world):
+    with pytest.raises(UnusableInput, match=r"gla\.format: fixed: column .* has no fixed width"):
+        world.offer(world.document(format="fixed"))
 
 
 def test_a_second_trigger_of_a_finished_delivery_is_a_no_op_that_says_so(world):

@@ -107,7 +107,7 @@ def test_the_product_is_what_the_document_calls_it():
         ],
         "validUntil": [MISSING, 2026, "2026-02-30", "2025-12-31"],
         "filter": ["", 0, False, {}, "id > 5", [[]], [{"column": "id"}], {"column": "id", "operator": "isNull"}],
-        "format": ["", 5, "csv", "PARQUET", ["parquet"]],
+        "format": ["", 5, "CSV", "csv.xz", "PARQUET", ["parquet"]],
         "empty": ["", True, "allow"],
         "sums": ["", False, 0, {}, "id", ["ratio"], ["nothing"], [5], [["id"]]],
     }.items(),

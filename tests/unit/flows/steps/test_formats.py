@@ -1,24 +1,204 @@
-"""Rows as bytes: the same rows give the same file."""
+"""Rows as bytes: the same rows give the same file, and the contract reads what was written."""
 
+import gzip
 import io
+from datetime import date, datetime, time
+from typing import get_args
 
 import polars as pl
 import pytest
+import zstandard
+from polars.testing import assert_frame_equal
 
-from flows.steps.formats import row_writer
+from core.errors import RowsInvalid
+from core.period import Period
+from flows.sources.files import FileSource
+from flows.sources.plan import ExtractionPlan, planned_columns
+from flows.steps.formats import CONTENT_TYPES, row_writer
 from flows.steps.staging import DigestingWriter
+from schemas.agreement import FileFormat
+from schemas.compiler import compile_table
+from schemas.filters import parse_filter
+from tests.agreements import an_agreement
+
+MARCH = Period.parse("2026-03")
+COUNTED = [
+    {"name": "n", "logicalType": "integer", "logicalTypeOptions": {"minimum": 0, "maximum": 999}},
+    {"name": "s", "logicalType": "string", "logicalTypeOptions": {"maxLength": 10}},
+]
+OPENED = {
+    "csv": lambda content: content,
+    "csv.gz": gzip.decompress,
+    "csv.zst": lambda content: zstandard.ZstdDecompressor().decompressobj().decompress(content),
+}
 
 
-def written(file_format, frame):
+def written(agreement, *frames, empty=None):
     target = io.BytesIO()
-    with row_writer(file_format, DigestingWriter(target), frame.clear()) as writer:
-        writer.write(frame)
+    with row_writer(agreement, MARCH, DigestingWriter(target), frames[0].clear() if frames else empty) as writer:
+        for frame in frames:
+            writer.write(frame)
     return target.getvalue()
 
 
-@pytest.mark.parametrize("file_format", ["parquet", "csv.zst"])
+def one(column, *values, dtype=None):
+    return pl.DataFrame({column["name"]: pl.Series(values, dtype=dtype)})
+
+
+@pytest.mark.parametrize("file_format", get_args(FileFormat))
 def test_rows_read_in_other_pieces_give_the_same_bytes(file_format):
     whole = pl.DataFrame({"n": range(1000), "s": [f"text {at % 7}" for at in range(1000)]})
     pieces = pl.concat([whole.head(1), whole.slice(1, 600), whole.slice(601)], rechunk=False)
     assert pieces.n_chunks() == 3
-    assert written(file_format, pieces) == written(file_format, whole)
+    agreement = an_agreement(COUNTED, format=file_format)
+    assert written(agreement, pieces) == written(agreement, whole)
+
+
+@pytest.mark.parametrize("file_format", OPENED)
+def test_csv_has_a_header_crlf_quotes_where_needed_and_tells_null_from_empty_text(file_format):
+    rows = pl.DataFrame({"n": [1, None, 3], "s": ['a "b"\r\nc', None, ""]})
+    content = OPENED[file_format](written(an_agreement(COUNTED, format=file_format), rows))
+    assert content == b'n,s\r\n1,"a ""b""\r\nc"\r\n,\r\n3,""\r\n'
+
+
+@pytest.mark.parametrize("file_format", OPENED)
+def test_csv_without_rows_is_its_header(file_format):
+    empty = pl.DataFrame(schema={"n": pl.Int64, "s": pl.String})
+    content = written(an_agreement(COUNTED, format=file_format), empty=empty)
+    assert OPENED[file_format](content) == b"n,s\r\n"
+
+
+def test_the_header_of_gzip_holds_no_time_and_no_name():
+    content = written(an_agreement(COUNTED, format="csv.gz"), pl.DataFrame({"n": [1], "s": ["a"]}))
+    assert content[:4] == b"\x1f\x8b\x08\x00"  # magic, deflate, and no flag: no name, no comment
+    assert content[4:8] == bytes(4)  # mtime
+
+
+def test_every_format_says_what_it_is():
+    assert set(CONTENT_TYPES) == set(get_args(FileFormat))
+    assert len(set(CONTENT_TYPES.values())) == len(CONTENT_TYPES)
+
+
+at = datetime.fromisoformat
+
+
+def timed(**options):
+    return {"name": "t", "logicalType": "timestamp", "logicalTypeOptions": options}
+
+
+ROUND_TRIPS = {
+    "date": ({"name": "t", "logicalType": "date"}, one({"name": "t"}, date(2026, 3, 1), None)),
+    "date in a form": (
+        {"name": "t", "logicalType": "date", "logicalTypeOptions": {"format": "dd-MM-yyyy"}},
+        one({"name": "t"}, date(2026, 3, 1), None),
+    ),
+    "time": ({"name": "t", "logicalType": "time"}, one({"name": "t"}, time(1, 2, 3), None)),
+    "timestamp": (timed(), one({"name": "t"}, at("2026-03-01T01:02:03.000004"), None)),
+    "timestamp in a form": (
+        timed(format="yyyyMMddHHmmss"),
+        one({"name": "t"}, at("2026-03-01T01:02:03"), None),
+    ),
+    "timestamp with zone": (
+        timed(timezone=True, defaultTimezone="Europe/Amsterdam"),
+        one({"name": "t"}, at("2026-07-01T01:02:03"), None).select(
+            pl.col("t").dt.replace_time_zone("Europe/Amsterdam")
+        ),
+    ),
+    "timestamp with zone in a form": (
+        timed(timezone=True, defaultTimezone="Europe/Amsterdam", format="yyyy-MM-dd HH:mm"),
+        one({"name": "t"}, at("2026-07-01T01:02:00"), None).select(
+            pl.col("t").dt.replace_time_zone("Europe/Amsterdam")
+        ),
+    ),
+    "timestamp with offset in a form": (
+        timed(timezone=True, defaultTimezone="Europe/Amsterdam", format="yyyy-MM-dd HH:mmXXX"),
+        one({"name": "t"}, at("2026-10-25T00:30:00"), at("2026-10-25T01:30:00"), None).select(
+            pl.col("t").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Amsterdam")
+        ),
+    ),
+    "float": ({"name": "t", "logicalType": "number"}, one({"name": "t"}, 1.0, 1e-7, -1e300, 0.1, None)),
+    "boolean": ({"name": "t", "logicalType": "boolean"}, one({"name": "t"}, True, False, None)),
+}
+
+
+@pytest.mark.parametrize("name", ROUND_TRIPS)
+def test_csv_is_read_back_by_the_contract_that_it_was_written_under(tmp_path, name):
+    column, rows = ROUND_TRIPS[name]
+    rows = rows.with_columns(n=pl.int_range(pl.len()))
+    agreement = an_agreement([column, COUNTED[0]], format="csv")
+    path = tmp_path / "t.csv"
+    path.write_bytes(written(agreement, rows))
+    plan = ExtractionPlan(planned_columns(compile_table(agreement.contract.table)), parse_filter(None), MARCH)
+    lost = []
+    found = pl.concat(FileSource("t", path).batches(plan, lambda *it: lost.append(it)))
+    assert_frame_equal(found, rows)
+    assert lost == []
+
+
+LOSSES = {
+    "seconds in a form without them": (timed(format="yyyyMMddHHmm"), one({"name": "t"}, at("2026-03-01T01:02:03"))),
+    "microseconds in a form of milliseconds": (
+        timed(format="yyyy-MM-dd HH:mm:ss.SSS"),
+        one({"name": "t"}, at("2026-03-01T01:02:03.000004")),
+    ),
+    "nanoseconds in a form of microseconds": (
+        timed(format="yyyy-MM-dd HH:mm:ss.SSSSSS"),
+        one({"name": "t"}, 1, dtype=pl.Datetime("ns")),
+    ),
+    "the hour that comes twice, without offset": (
+        timed(timezone=True, defaultTimezone="Europe/Amsterdam", format="yyyyMMddHHmmss"),
+        one({"name": "t"}, at("2026-10-25T01:30:00")).select(pl.col("t").dt.replace_time_zone("UTC")),
+    ),
+    "a time with fractions": (
+        {"name": "t", "logicalType": "time", "logicalTypeOptions": {"format": "HH:mm:ss"}},
+        one({"name": "t"}, time(1, 2, 3, 4)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_moment_that_its_format_cannot_hold_refuses_the_delivery_and_is_not_told(name):
+    column, rows = LOSSES[name]
+    with pytest.raises(RowsInvalid, match=r"cannot hold in t \(1\)") as caught:
+        written(an_agreement([column], format="csv.zst"), rows)
+    assert "2026" not in str(caught.value)
+
+
+def test_fixed_width_without_rows_is_its_header_and_a_trailer_that_counts_none():
+    empty = pl.DataFrame(schema={"n": pl.Int64, "s": pl.String})
+    content = written(an_agreement(COUNTED, format="fixed", sums=["n"]), empty=empty)
+    head, tail, nothing = content.split(b"\r\n")
+    assert (head[:1], tail, nothing) == (b"V", b"S" + b"0" * 15 + b"+" + b"0" * 31, b"")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_fixed_width_refuses_the_same_moments(name):
+    column, rows = LOSSES[name]
+    with pytest.raises(RowsInvalid, match=r"do not fit into their field in t \(1\)") as caught:
+        written(an_agreement([column], format="fixed"), rows)
+    assert "2026" not in str(caught.value)
+
+
+FITTING = {"minimum": 0, "maximum": 9.99, "multipleOf": 0.01}
+MISFITS = {
+    "a decimal too many": pl.Series(["1.005"]).cast(pl.Decimal(10, 3)),
+    "a digit too many": pl.Series(["10.00"]).cast(pl.Decimal(10, 2)),
+    "a float that is too large": pl.Series([1e300]),
+    "a float that is no number": pl.Series([float("nan")]),
+    "below zero without a sign": pl.Series([-0.01]),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_fixed_width_refuses_a_number_that_does_not_fit(name):
+    column = {"name": "c", "logicalType": "number", "logicalTypeOptions": FITTING}
+    rows = pl.DataFrame({"c": pl.concat([MISFITS[name], pl.Series([None], dtype=MISFITS[name].dtype)])})
+    with pytest.raises(RowsInvalid, match=r"c \(1\)"):
+        written(an_agreement([column], format="fixed"), rows)
+
+
+def test_fixed_width_adds_up_more_than_64_bits():
+    column = {"name": "n", "logicalType": "integer", "logicalTypeOptions": {"format": "i64"}}
+    rows = one(column, 2**63 - 1, 2**63 - 1, None)
+    content = written(an_agreement([column], format="fixed", sums=["n"]), rows, rows)
+    assert content.endswith(b"+" + str(4 * (2**63 - 1)).zfill(31).encode() + b"\r\n")

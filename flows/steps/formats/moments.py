@@ -1,0 +1,89 @@
+"""Dates and times as the text that the contract's `format` asks for, refused where that would lose something.
+
+A timestamp with a time zone is written in the zone of the column (`defaultTimezone`, UTC if it has none), in whatever
+zone the source keeps it. What is written is read back: a value with more precision than the format has, or in the hour
+that comes twice when summer time ends (in a format without offset), does not come back as it was. Years have four
+digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from core.errors import RowsInvalid
+from schemas.logical_types import default_timezone
+from schemas.table import Column, Table
+from schemas.written import OFFSETS, written_form
+
+_TIME = "%H:%M:%S%.f"  # ISO 8601; a fraction only where there is one
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A column of dates or times: its text, and whether a value is lost in it."""
+
+    name: str
+    text: pl.Expr
+    lost: pl.Expr
+
+
+def moments(table: Table, stored: Mapping[str, pl.DataType]) -> list[Moment]:
+    """The columns of a table whose text is not the one that Polars writes by itself, stored as `stored`."""
+    return [
+        moment(column, stored[column.name], form)
+        for column in table.columns
+        if (form := written_form(column) or (_TIME if column.logical_type == "time" else None)) is not None
+    ]
+
+
+def moment(column: Column, dtype: pl.DataType, form: str) -> Moment:
+    """The column in the format `form`, which is in the letters of chrono."""
+    value = pl.col(column.name)
+    if dtype == pl.Date:  # its form has year, month and day, so that nothing of a date is lost
+        return Moment(column.name, value.dt.to_string(form), ~_has_four_digits(value))
+    if isinstance(dtype, pl.Datetime):
+        return _timestamp(column, dtype, form)
+    text = value.dt.to_string(form)
+    back = text.str.strptime(pl.Time, form, strict=False)
+    return Moment(column.name, text, value.is_not_null() & back.ne_missing(value))
+
+
+def _timestamp(column: Column, dtype: pl.Datetime, form: str) -> Moment:
+    value, zone = pl.col(column.name), default_timezone(column)
+    has_offset = any(token in form for token in OFFSETS)
+    if dtype.time_zone is not None:
+        local = value.dt.convert_time_zone(zone)
+    else:
+        local = _in_zone(value, zone) if has_offset else value
+    text = local.dt.to_string(form)
+    if has_offset:
+        back = text.str.strptime(pl.Datetime(dtype.time_unit, "UTC"), form, strict=False).dt.convert_time_zone(zone)
+    else:
+        naive = text.str.strptime(pl.Datetime(dtype.time_unit), form, strict=False)
+        back = naive if dtype.time_zone is None else _in_zone(naive, zone)
+    kept = back.eq_missing(local) & local.is_not_null() & _has_four_digits(local)
+    return Moment(column.name, text, value.is_not_null() & ~kept)
+
+
+def _has_four_digits(moment: pl.Expr) -> pl.Expr:
+    return moment.dt.year().is_between(1, 9999)
+
+
+def _in_zone(naive: pl.Expr, zone: str) -> pl.Expr:
+    return naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+
+
+def require_exact(table: Table, frame: pl.DataFrame, found: Sequence[Moment]) -> None:
+    """`RowsInvalid` names the columns, and counts the values, that their format cannot hold."""
+    if not found:
+        return
+    counts = frame.select(each.lost.sum().alias(each.name) for each in found).row(0, named=True)
+    told = [f"{name} ({count})" for name, count in counts.items() if count]
+    if told:
+        raise RowsInvalid(
+            f"table {table.name}: values that their format cannot hold in {', '.join(told)}: give the column a format "
+            "with more parts, or mend the source"
+        )

@@ -1,0 +1,39 @@
+"""How a value of the contract is written as text in a delivery (CSV, fixed width): the form of dates and times."""
+
+from __future__ import annotations
+
+from core.errors import UnusableInput
+from schemas.logical_types import text_format
+from schemas.table import Column
+
+OFFSETS = ("%z", "%:z")
+_MOMENTS = ("date", "time", "timestamp")
+_WIDTHS = {
+    "%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2, "%3f": 3, "%6f": 6, "%9f": 9, "%:z": 6, "%z": 5, "%%": 1,
+}  # fmt: skip
+
+
+def written_form(column: Column) -> str | None:
+    """The `format` of a date or time in chrono's letters; None where the contract has none, or for another type.
+
+    `UnusableInput` for an offset in a type that has no time zone, and for a date of which a part would be lost.
+    """
+    if column.logical_type not in _MOMENTS:
+        return None
+    form = text_format(column)
+    if form is None:
+        return None
+    if column.logical_type != "timestamp" and any(each in form for each in OFFSETS):
+        raise UnusableInput(f"column {column.name} is a {column.logical_type}, and its format has an offset")
+    if column.logical_type == "date" and not all(each in form for each in ("%Y", "%m", "%d")):
+        raise UnusableInput(f"column {column.name} has a format without a year, month or day, which would be lost")
+    return form
+
+
+def form_width(form: str) -> int:
+    """How many characters a value has in a form of `written_form`, for the years 0000 to 9999."""
+    width = 0
+    while form:
+        token = next((each for each in _WIDTHS if form.startswith(each)), form[0])
+        width, form = width + _WIDTHS.get(token, 1), form[len(token) :]
+    return width
