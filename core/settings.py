@@ -37,6 +37,16 @@ class DeliverySettings(BaseModel):
     connect_seconds: float = Field(default=10.0, gt=0)
 
 
+class SourceSettings(BaseModel):
+    """How long a source may take: a run that waits for ever would hold its delivery for ever."""
+
+    model_config = ConfigDict(frozen=True)
+
+    connect_seconds: float = Field(default=10.0, gt=0)
+    idle_seconds: float = Field(default=600.0, gt=0)  # without a row
+    statement_seconds: float = Field(default=4 * 3600.0, gt=0)  # for all rows of a database
+
+
 class RegistrySettings(BaseModel):
     """How recipients' keys are proven and replaced."""
 
@@ -78,6 +88,7 @@ class Settings(BaseSettings):
     # not `keys`: a model with such a field cannot be walked as a mapping, which Prefect does with what a task is given
     own_keys: KeySettings = Field(default=KeySettings(), validation_alias="GLA_KEYS")
     registry: RegistrySettings = RegistrySettings()
+    sources: SourceSettings = SourceSettings()
 
     @property
     def resolved_database_url(self) -> str:

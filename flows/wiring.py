@@ -13,10 +13,11 @@ from sqlalchemy import Engine
 
 from core.clock import Clock, utc_now
 from core.database import migrate, open_engine
-from core.errors import KeyUnusable
+from core.errors import KeyUnusable, SourceUnavailable
 from core.settings import Settings
 from flows.sources.registry import Sources
 from keys.private.custody import Custody, open_custody
+from keys.private.uri import TokenUri, parse_key_uri
 from keys.roles import SSH_ROLES, Role
 from keys.scratch import SealedScratch
 from ledger.checkpoints import write_checkpoint
@@ -79,7 +80,22 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
         engine=engine,
         ledger=Ledger(engine, clock, origin=socket.gethostname()),
         custody=custody,
-        sources=Sources(settings.config_dir),
+        sources=open_sources(settings),
         destinations=Destinations(settings.config_dir),
         clock=clock,
     )
+
+
+def open_sources(settings: Settings) -> Sources:
+    """The registered sources, whose secrets are read by the one handler of them when they are needed."""
+
+    def reveal(reference: str) -> str:
+        with suppress(KeyUnusable):
+            uri = parse_key_uri(reference, settings.config_dir)
+            if not isinstance(uri, TokenUri):
+                return uri.read().text()
+        raise SourceUnavailable(
+            f"the secret of a source cannot be read at {reference}: set the variable, or keep it in a file of mode 0600"
+        )
+
+    return Sources(settings.config_dir, reveal, settings.sources)

@@ -20,6 +20,7 @@ import polars as pl
 
 from core.errors import UnusableInput
 from core.period import Period
+from schemas.filter_terms import COMPARISONS, Term, term
 from schemas.table import checked_column_name
 
 MAX_CONDITIONS = 50
@@ -29,20 +30,9 @@ _BOUNDS: dict[str, Callable[[Period], date]] = {
     "period.start": lambda period: period.start,
     "period.end": lambda period: period.end_exclusive,
 }
-_COMPARISONS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
-    "equals": lambda column, value: column == value,
-    "notEquals": lambda column, value: column != value,
-    "lessThan": lambda column, value: column < value,
-    "lessOrEqualTo": lambda column, value: column <= value,
-    "greaterThan": lambda column, value: column > value,
-    "greaterOrEqualTo": lambda column, value: column >= value,
-}
-_NULL_TESTS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
-    "isNull": lambda column: column.is_null(),
-    "isNotNull": lambda column: column.is_not_null(),
-}
+_NULL_TESTS = ("isNull", "isNotNull")
 _KEYS: dict[str, tuple[set[str], ...]] = {  # which members a condition may have besides column and operator
-    **dict.fromkeys(_COMPARISONS, ({"value"}, {"bound"}, {"bound", "format"})),
+    **dict.fromkeys(COMPARISONS, ({"value"}, {"bound"}, {"bound", "format"})),
     **dict.fromkeys(_NULL_TESTS, (set(),)),
     "in": ({"value"},),
 }
@@ -72,9 +62,13 @@ class Filter:
         renamed = (replace(each, column=names.get(each.column, each.column)) for each in self.conditions)
         return Filter(tuple(renamed))
 
+    def terms(self, period: Period | None, dtypes: Mapping[str, pl.DataType]) -> tuple[Term, ...]:
+        """The conditions over columns of the given types, as any source compares; a misfit is `UnusableInput`."""
+        return tuple(_term(condition, period, dtypes[condition.column]) for condition in self.conditions)
+
     def expression(self, period: Period | None, dtypes: Mapping[str, pl.DataType]) -> pl.Expr:
         """One Boolean expression over columns of the given types; a type that does not fit is `UnusableInput`."""
-        parts = [_expression(condition, period, dtypes) for condition in self.conditions]
+        parts = [each.expression() for each in self.terms(period, dtypes)]
         return pl.all_horizontal(parts) if parts else pl.lit(value=True)
 
 
@@ -104,14 +98,21 @@ def _condition(at: int, raw: Any) -> Condition:
     return Condition(column, raw["operator"], raw.get("value"), raw.get("bound"), raw.get("format"))
 
 
-def _expression(condition: Condition, period: Period | None, dtypes: Mapping[str, pl.DataType]) -> pl.Expr:
-    column, dtype = pl.col(condition.column), dtypes[condition.column]
+def _term(condition: Condition, period: Period | None, dtype: pl.DataType) -> Term:
     if condition.operator in _NULL_TESTS:
-        return _NULL_TESTS[condition.operator](column)
+        return Term(condition.column, dtype, condition.operator)
     if condition.operator == "in":
-        return column.is_in(pl.Series([_literal(condition, value, dtype) for value in condition.value]).implode())
-    value = condition.value if condition.bound is None else _period_bound(condition, condition.bound, period, dtype)
-    return _COMPARISONS[condition.operator](column, _as_expression(_literal(condition, value, dtype), dtype))
+        values = list(condition.value)
+    elif condition.bound is None:
+        values = [condition.value]
+    else:
+        values = [_period_bound(condition, condition.bound, period, dtype)]
+    literals = [_literal(condition, value, dtype) for value in values]
+    try:
+        return term(condition.column, dtype, condition.operator, literals)
+    except (ValueError, OverflowError):
+        pass
+    raise UnusableInput(f"the filter on {condition.column} has a value that the column's type ({dtype}) lacks")
 
 
 def _period_bound(condition: Condition, bound: str, period: Period | None, dtype: pl.DataType) -> str:
@@ -147,10 +148,3 @@ def _literal_types(dtype: pl.DataType) -> tuple[type, ...]:
     if dtype.is_numeric():
         return (int, float)
     return {pl.String: (str,), pl.Boolean: (bool,)}.get(dtype.base_type(), ())
-
-
-def _as_expression(value: Any, dtype: pl.DataType) -> pl.Expr:
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        naive = pl.lit(value, dtype=pl.Datetime("us"))
-        return naive.dt.replace_time_zone(dtype.time_zone, ambiguous="earliest", non_existent="raise")
-    return pl.lit(value)

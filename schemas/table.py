@@ -63,6 +63,12 @@ class Table:
     quality: tuple[Mapping[str, Any], ...] = ()
     id: str | None = None
     relationships: tuple[Relationship, ...] = ()
+    physical_name: str | None = None
+
+    @property
+    def source_name(self) -> str:
+        """What the table is called where a source has several."""
+        return self.physical_name or self.name
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -88,6 +94,7 @@ def read_table(schema_object: Mapping[str, Any]) -> Table:
         quality=tuple(schema_object.get("quality") or []),
         id=schema_object.get("id"),
         relationships=tuple((_references(each["from"]), _references(each["to"])) for each in relationships),
+        physical_name=schema_object.get("physicalName"),
     )
 
 

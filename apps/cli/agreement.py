@@ -40,6 +40,7 @@ def agreement() -> None:
 @agreement.command()
 @click.argument("agreement_id", metavar="ID")
 @click.option("--source", required=True, help="Id of a registered source.")
+@click.option("--table", help="Which table of a source that offers several.")
 @click.option("--recipient", required=True, help="Name of a registered organisation.")
 @click.option("--product", help="Take descriptions and rules from this product; gla data products lists them.")
 @click.option("--column", "columns", multiple=True, help="Deliver only this column; may be repeated.")
@@ -50,6 +51,7 @@ def new(
     settings: Settings,
     agreement_id: str,
     source: str,
+    table: str | None,
     recipient: str,
     product: str | None,
     columns: tuple[str, ...],
@@ -60,7 +62,8 @@ def new(
     path = out or Path(f"{agreement_id}.odcs.yaml")
     if path.exists():
         raise UnusableInput(f"{path} exists: name another file with --out")
-    document = draft(open_services(settings), agreement_id, source, recipient, columns, period_column, product)
+    services = open_services(settings)
+    document = draft(services, agreement_id, source, recipient, columns, period_column, product, table)
     path.write_text(as_yaml(document), encoding="utf-8")
     click.echo(f"{path}: edit it, then run: gla agreement offer {path}")
 

@@ -8,10 +8,10 @@ import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from flows.sources.files import FileSource
+from flows.sources.base import Source
 
 
-def watched(frames: Iterator[pl.DataFrame], source: FileSource) -> Iterator[pl.DataFrame]:
+def watched(frames: Iterator[pl.DataFrame], source: Source) -> Iterator[pl.DataFrame]:
     """The same frames, with a bar on standard error that goes away at the end."""
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -10,28 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
 
-from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
+from core.canonical import digest
+from core.errors import SourceUnavailable, UnusableInput
+from flows.sources.base import Kind, Told, of_equal_size, refuse_unreadable, require_columns, tell_nobody
 from flows.sources.guess import SAMPLE_ROWS, guessed_types
 from flows.sources.parquet import fast_frames, row_count, stored_types, verified_frames
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from flows.sources.text import csv_batches, csv_columns
 
-__all__ = ["BATCH_ROWS", "ExtractionPlan", "FileSource", "PlannedColumn", "Unreadable"]
+__all__ = ["ExtractionPlan", "FileSource", "PlannedColumn", "Unreadable"]
 
-BATCH_ROWS = 1_000_000  # pandera is fastest on large frames; 12 columns of this size are about 100 MB
-BATCH_BYTES = 1024 * 1024 * 1024  # for texts that are far longer than any of ours
 T = TypeVar("T")
-Kind = Literal["parquet", "csv"]
-
-
-def refuse_unreadable(column: str, count: int) -> None:
-    """The default for text that is not of its type: an error that names the column and how many values."""
-    raise RowsInvalid(f"column {column} has {count} values that cannot be read as its type")
 
 
 @dataclass(frozen=True)
@@ -47,8 +41,8 @@ class FileSource:
 
     @property
     def kind(self) -> Kind:
-        """By what the path is: a folder or .parquet, or .csv; anything else is `UnusableInput`."""
-        if self.path.is_dir() or self.path.suffix.lower() == ".parquet":
+        """By what the path is: a folder (or a name like one) or .parquet, or .csv; anything else is `UnusableInput`."""
+        if self.path.is_dir() or self.path.suffix.lower() in ("", ".parquet"):
             return "parquet"
         if self.path.suffix.lower() == ".csv":
             return "csv"
@@ -62,6 +56,10 @@ class FileSource:
         if len(set(names)) != len(names):
             raise SourceUnavailable(f"source {self.id} names a column twice")
         return dict.fromkeys(names, pl.String())
+
+    def untyped(self) -> frozenset[str]:
+        """Every column of a CSV file, and none of Parquet."""
+        return frozenset(self.schema()) if self.kind == "csv" else frozenset()
 
     def draft_schema(self) -> dict[str, pl.DataType]:
         """Like `schema`, with a guess at the types of a CSV file's columns: for drafts that a person edits."""
@@ -77,21 +75,22 @@ class FileSource:
             return None
         return self._guarded(lambda: row_count(self._files()))
 
-    def batches(self, plan: ExtractionPlan, unreadable: Unreadable = refuse_unreadable) -> Iterator[pl.DataFrame]:
+    def batches(
+        self, plan: ExtractionPlan, unreadable: Unreadable = refuse_unreadable, told: Told = tell_nobody
+    ) -> Iterator[pl.DataFrame]:
         """Frames with exactly the plan's columns and rows; `unreadable` is told about text that is not of its type.
 
         Raises `SourceColumnMissing` before any row is read, `UnusableInput` for a filter that does not fit the
         column types, `SourceUnavailable` for what cannot be read.
         """
         stored = self.schema()
-        for name in [*(column.source_name for column in plan.columns), *sorted(plan.source_filter.columns)]:
-            if name not in stored:
-                raise SourceColumnMissing(f"source {self.id} has no column {name}")
+        require_columns(self.id, plan, stored)
         nested = [column.name for column in plan.columns if column.dtype.is_nested()]
         if nested and self.kind == "csv":
             raise UnusableInput(f"source {self.id} is CSV, which cannot hold column {nested[0]}: an array or object")
         before = self._state()
-        whole = _of_equal_size(self._guarded(lambda: self._frames(plan, stored, unreadable)))
+        told(f"{self.kind} {digest([[name, size, str(written)] for name, _, size, written in before])}")
+        whole = of_equal_size(self._guarded(lambda: self._frames(plan, stored, unreadable)))
         while (frame := self._guarded(lambda: next(whole, None))) is not None:
             yield frame
         if self._state() != before:
@@ -132,25 +131,3 @@ class FileSource:
         )
         reason = "does not exist" if missing else f"cannot be read: it is damaged, in use, or not {form}"
         raise SourceUnavailable(f"source {self.id} {reason}")
-
-
-def _of_equal_size(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Cut a stream of frames of any size into frames of `BATCH_ROWS`, the last one smaller; never an empty one.
-
-    Nothing is copied: a frame is in several pieces, of any sizes. Rows of more than a kilobyte make smaller frames.
-    """
-    waiting: list[pl.DataFrame] = []
-    rows = size = 0
-    for frame in frames:
-        waiting.append(frame)
-        rows, size = rows + frame.height, size + int(frame.estimated_size())
-        while rows >= BATCH_ROWS:
-            whole = pl.concat(waiting)
-            yield whole.head(BATCH_ROWS)
-            waiting = [whole.slice(BATCH_ROWS)]
-            rows, size = rows - BATCH_ROWS, int(waiting[0].estimated_size())
-        if size > BATCH_BYTES and rows:
-            yield pl.concat(waiting)
-            waiting, rows, size = [], 0, 0
-    if rows:
-        yield pl.concat(waiting)

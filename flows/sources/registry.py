@@ -1,69 +1,93 @@
-"""Which sources exist: ids that agreements may name, and the local files behind them, in one JSON file.
+"""Which sources exist: ids that agreements may name, and what is behind them, in one JSON file.
 
-Only an operator on this machine writes it. An agreement can name an id and nothing else.
+Only an operator on this machine writes it. An agreement can name an id and, where a source has several tables, one that
+is offered; no host, path, credential or SQL.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from core.canonical import parse_json
 from core.errors import UnusableInput
 from core.files import write_file
 from core.ids import checked_name
+from core.settings import SourceSettings
+from flows.sources.base import Source
 from flows.sources.files import FileSource
+from flows.sources.registration import Form, Registration, as_file, chosen_table, registration
+
+Reveal = Callable[[str], str]  # the content of the secret that an `env:` or `file:` URI names
+
+
+def no_secrets(reference: str) -> str:  # noqa: ARG001 - the type has it
+    """The default: nothing here may read secrets."""
+    raise UnusableInput("this source needs a secret, which cannot be read here")
 
 
 class Sources:
-    """The registry in `config_dir/sources.json`: `{"sources": {id: path}}`."""
+    """The registry in `config_dir/sources.json`, see `flows.sources.registration`."""
 
-    def __init__(self, config_dir: Path) -> None:
+    def __init__(self, config_dir: Path, reveal: Reveal = no_secrets, limits: SourceSettings | None = None) -> None:
         self._path = config_dir / "sources.json"
+        self._reveal = reveal
+        self._limits = limits or SourceSettings()
 
-    def add(self, source_id: str, uri: str) -> None:
-        """Register a path or file:// URI under `source_id`; the file must be readable now. An id is given once."""
-        path = _local_path(uri).resolve()
-        source = FileSource(checked_name(source_id, "the id of a source"), path)
-        source.schema()
+    def add(
+        self, source_id: str, uri: str, form: Form | None = None, owner: str = "", tables: tuple[str, ...] = ()
+    ) -> Registration:
+        """Register what is at `uri` under `source_id`; every table must be readable now. An id is given once."""
+        told = registration(uri, form, owner, tables)
+        checked_name(source_id, "the id of a source")
+        for table in told.tables or (None,):
+            self._open(source_id, told, table).schema()
         known = self._load()
-        if known.setdefault(source_id, str(path)) != str(path):
-            raise UnusableInput(f"source {source_id} is registered already for another file: choose another id")
-        self._save(known)
+        earlier = known.setdefault(source_id, told)
+        if (earlier.form, earlier.place) != (told.form, told.place):
+            raise UnusableInput(f"source {source_id} is registered already for another place: choose another id")
+        self._save(known | {source_id: told})
+        return told
 
-    def get(self, source_id: str) -> FileSource:
-        """The source registered as `source_id`; `UnusableInput` if there is none."""
+    def get(self, source_id: str, table: str | None = None) -> Source:
+        """The source registered as `source_id`, of several tables the one called `table`; else `UnusableInput`."""
+        return self._open(source_id, self.registration(source_id), table)
+
+    def registration(self, source_id: str) -> Registration:
+        """What was registered as `source_id`; `UnusableInput` if nothing was."""
         known = self._load()
         if source_id not in known:
             raise UnusableInput(f"source {source_id} is not registered: use gla source add")
-        return FileSource(source_id, Path(known[source_id]))
+        return known[source_id]
 
     def list(self) -> list[str]:
         """The registered ids, sorted."""
         return sorted(self._load())
 
-    def _load(self) -> dict[str, str]:
+    def _open(self, source_id: str, told: Registration, table: str | None) -> Source:
+        match told.form:
+            case "files":
+                return FileSource(source_id, Path(told.place))
+            case "postgresql":
+                from flows.sources.postgres.source import PostgresSource  # noqa: PLC0415 - its driver, when needed
+
+                chosen = chosen_table(source_id, told, table)
+                return PostgresSource(source_id, chosen, partial(self._reveal, told.place), self._limits)
+        raise UnusableInput(f"source {source_id} is of a kind that is not supported")
+
+    def _load(self) -> dict[str, Registration]:
         if not self._path.exists():
             return {}
         value = parse_json(self._path.read_bytes(), "sources.json")
         known = value.get("sources") if isinstance(value, dict) else None
-        if not isinstance(known, dict) or not all(isinstance(path, str) for path in known.values()):
+        read = {name: Registration.from_json(each) for name, each in known.items()} if isinstance(known, dict) else {}
+        entries = {name: each for name, each in read.items() if each is not None}
+        if not isinstance(known, dict) or entries.keys() != known.keys():
             raise UnusableInput("sources.json is not a list of sources: restore it or register the sources again")
-        return known
+        return entries
 
-    def _save(self, known: dict[str, str]) -> None:
+    def _save(self, known: dict[str, Registration]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_file(self._path, json.dumps({"sources": dict(sorted(known.items()))}, indent=2).encode(), mode=0o600)
-
-
-def _local_path(uri: str) -> Path:
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # brackets that are no address
-        parts = urlsplit("")
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(unquote(parts.path))
-    if "://" in uri:
-        raise UnusableInput("a source must be a local path or a file:// URI")
-    return Path(uri)
+        write_file(self._path, json.dumps(as_file(known), indent=2).encode(), mode=0o600)

@@ -21,7 +21,7 @@ from core.clock import dutch_date
 from core.database import reading
 from core.errors import GlaError, LedgerUnavailable, UnusableInput
 from core.period import Period
-from flows.sources.files import FileSource
+from flows.sources.base import Source
 from flows.sources.plan import ExtractionPlan, planned_columns
 from flows.steps.agree import unaltered
 from flows.wiring import Services
@@ -62,7 +62,7 @@ def drift(services: Services, agreement_id: str) -> list[Drift]:
     with reading(services.engine) as connection:
         stored = store.get(connection, agreement_id)
     agreement = unaltered(stored)
-    source = services.sources.get(agreement.source)
+    source = services.sources.get(agreement.source, agreement.contract.table.source_name)
     return list(_compared(agreement, source, Period.parse(f"{dutch_date(services.clock())}")))
 
 
@@ -81,7 +81,7 @@ def drift_of_all(services: Services) -> tuple[list[Drift], int]:
     return found, len(active)
 
 
-def _compared(agreement: Agreement, source: FileSource, period: Period) -> Iterator[Drift]:
+def _compared(agreement: Agreement, source: Source, period: Period) -> Iterator[Drift]:
     compiled, stored = compile_table(agreement.contract.table), source.schema()
     plan = ExtractionPlan(planned_columns(compiled), agreement.filter, period)
     for column in compiled.table.columns:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from core.period import Period
-from flows.sources.files import FileSource
+from flows.sources.base import Source, Told, tell_nobody
 from flows.sources.plan import ExtractionPlan, Unreadable, planned_columns
 from schemas.agreement import Agreement
 from schemas.compiler import CompiledTable
@@ -19,8 +19,11 @@ def plan(agreement: Agreement, compiled: CompiledTable, period: Period) -> Extra
     return ExtractionPlan(planned_columns(compiled), agreement.filter, period)
 
 
-def plan_document(agreement: Agreement, extraction: ExtractionPlan) -> Plan:
-    """What was read, for the sealed pakbon to tell; its digest is public."""
+def plan_document(agreement: Agreement, extraction: ExtractionPlan, states: Sequence[str] = ()) -> Plan:
+    """What was read, for the sealed pakbon to tell; its digest is public.
+
+    `states` holds the state of the source once that was told (`flows.sources.base`).
+    """
     columns = (
         PlanColumn(name=column.name, source_name=column.source_name, type=str(column.dtype))
         for column in extraction.columns
@@ -29,12 +32,15 @@ def plan_document(agreement: Agreement, extraction: ExtractionPlan) -> Plan:
         agreement=agreement.id,
         agreement_digest=agreement.digest,
         source=agreement.source,
+        snapshot=states[0] if states else None,
         columns=tuple(columns),
         filter=tuple(agreement.contract.custom("gla.filter") or ()),
         period=str(extraction.period),
     )
 
 
-def extract(source: FileSource, extraction: ExtractionPlan, unreadable: Unreadable) -> Iterator[pl.DataFrame]:
+def extract(
+    source: Source, extraction: ExtractionPlan, unreadable: Unreadable, told: Told = tell_nobody
+) -> Iterator[pl.DataFrame]:
     """Batches of the source, read lazily: nothing is read until the next step asks for it."""
-    return source.batches(extraction, unreadable)
+    return source.batches(extraction, unreadable, told)

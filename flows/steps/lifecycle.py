@@ -17,6 +17,7 @@ from core.database import reading, writing
 from core.errors import KeyUnusable, SignerUnknown, UnusableInput
 from flows.steps.accounts import write_accounts
 from flows.steps.agree import verify_stored
+from flows.steps.mutations.state import forget_all_states
 from flows.wiring import Services
 from keys.kinds import SealingKey, check_together, parse_sealing_key
 from keys.private.custody import Role
@@ -88,6 +89,7 @@ def stop(services: Services, agreement_id: str, state: AgreementState, reason: s
         store.change_state(connection, agreement_id, state, services.clock(), reason=reason)
         _tell(services, connection, action, agreement_id, actor, {"reason": reason})
     write_accounts(services)
+    forget_all_states(services, agreement_id)
 
 
 def _refusal(
@@ -121,7 +123,7 @@ def _lasting_keys(services: Services, connection: Connection, recipient: str) ->
 def _check_offer(services: Services, agreement: Agreement) -> None:
     """An offer that could never be delivered is refused now rather than on delivery day."""
     compile_table(agreement.contract.table)
-    services.sources.get(agreement.source)
+    services.sources.get(agreement.source, agreement.contract.table.source_name)
     if agreement.destination != DROPZONE:
         services.destinations.get(agreement.destination)
     if agreement.sender_key != services.custody.public_key(Role.MANIFEST).line:

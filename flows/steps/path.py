@@ -101,10 +101,11 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
     extraction = plan(agreement, compiled, order.period)
     with services.open_scratch() as scratch:
         validator = Validator(compiled, order.period, scratch, agreement.sums)
-        frames = extract(services.sources.get(agreement.source), extraction, validator.unreadable)  # 2
+        source, states = services.sources.get(agreement.source, agreement.contract.table.source_name), list[str]()
+        frames = extract(source, extraction, validator.unreadable, states.append)  # 2
         tell = partial(record_report, services, agreement, order, claim)
         checked = Checked(frames, validator, agreement, tell)  # 3
-        empty, read = pl.DataFrame(schema=dict(compiled.dtypes)), partial(plan_document, agreement, extraction)
+        empty, read = pl.DataFrame(schema=dict(compiled.dtypes)), partial(plan_document, agreement, extraction, states)
         return seal(services, agreement, order, claim, checked, empty, read, progress)  # 4
 
 

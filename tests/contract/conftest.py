@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 
 from core.database import opened
 from tests.servers.openssh import openssh
-from tests.servers.postgres import postgresql_database
+from tests.servers.postgres import postgresql_database, postgresql_server
 
-__all__ = ["openssh", "postgresql_database"]
+__all__ = ["openssh", "postgresql_database", "postgresql_server"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

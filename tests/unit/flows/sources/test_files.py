@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import flows.sources.files
+import flows.sources.base
 from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
 from core.period import Period
 from flows.sources.files import ExtractionPlan, FileSource, PlannedColumn
@@ -89,7 +89,7 @@ def test_filter_of_another_type_is_refused(parquet):
 
 
 def test_batches_have_one_size_and_the_order_of_the_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(flows.sources.files, "BATCH_ROWS", 1000)
+    monkeypatch.setattr(flows.sources.base, "BATCH_ROWS", 1000)
     folder = tmp_path / "many"
     folder.mkdir()
     for part in range(7):
@@ -133,7 +133,7 @@ def test_categories_are_read_as_the_text_they_stand_for(tmp_path):
 
 
 def test_file_that_changes_while_it_is_read_is_no_snapshot(parquet, monkeypatch):
-    monkeypatch.setattr(flows.sources.files, "BATCH_ROWS", 1)
+    monkeypatch.setattr(flows.sources.base, "BATCH_ROWS", 1)
     batches = parquet.batches(plan("n"))
     next(batches)
     FRAME.head(2).write_parquet(parquet.path)

@@ -11,7 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from core.errors import SourceUnavailable
-from flows.sources import files as files_module
+from flows.sources import base as base_module
 from flows.sources.files import ExtractionPlan, FileSource, PlannedColumn
 from schemas.filters import parse_filter
 from tests.fuzz import parquet_lies as lies
@@ -97,7 +97,7 @@ def test_who_stops_early_leaves_no_thread_behind(tmp_path, recwarn):
 
 
 def test_long_texts_make_smaller_frames(tmp_path, monkeypatch):
-    monkeypatch.setattr(files_module, "BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr(base_module, "BATCH_BYTES", 1 << 20)
     path = tmp_path / "data.parquet"
     pl.DataFrame({"s": [f"{at}" + "x" * 50_000 for at in range(500)]}).write_parquet(path, row_group_size=20)
     frames = list(FileSource("src", path, verify=True).batches(plan("s")))

@@ -1,0 +1,101 @@
+"""What a registered source is to the pipeline: one table, its schema, and the planned rows of it in one snapshot.
+
+An agreement names an id (and, of a source with several tables, one that it offers); everything else about a source is
+the operator's: see `flows.sources.registry`. Every kind passes one suite, `tests/contract/test_sources.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
+
+import polars as pl
+
+from core.errors import RowsInvalid, SourceColumnMissing
+from flows.sources.plan import ExtractionPlan, Unreadable
+
+Kind = Literal["parquet", "csv", "postgresql", "duckdb", "sqlite"]
+Told = Callable[[str], None]  # told which state of the source is read
+
+BATCH_ROWS = 1_000_000  # pandera is fastest on large frames; 12 columns of this size are about 100 MB
+BATCH_BYTES = 1024 * 1024 * 1024  # for texts that are far longer than any of ours
+
+
+def refuse_unreadable(column: str, count: int) -> None:
+    """The default for text that is not of its type: an error that names the column and how many values."""
+    raise RowsInvalid(f"column {column} has {count} values that cannot be read as its type")
+
+
+def tell_nobody(snapshot: str) -> None:
+    """The default for who does not record what was read."""
+
+
+class Source(Protocol):
+    """One table of a registered source. Only its id, and names of tables and columns, appear in errors."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column names and types, in order; `Unknown` where the source's own type has no counterpart.
+
+        Raises `SourceUnavailable` if the table is not there or cannot be read.
+        """
+        ...
+
+    def untyped(self) -> frozenset[str]:
+        """The columns of `schema` that hold text for which the contract has the type, as in CSV."""
+        ...
+
+    def draft_schema(self) -> dict[str, pl.DataType]:
+        """Like `schema`, with a guess at the types of untyped columns: for drafts that a person edits."""
+        ...
+
+    def row_count(self) -> int | None:
+        """The number of rows, where the source knows it without reading them."""
+        ...
+
+    def batches(
+        self, plan: ExtractionPlan, unreadable: Unreadable = refuse_unreadable, told: Told = tell_nobody
+    ) -> Iterator[pl.DataFrame]:
+        """Frames with exactly the plan's columns and rows, of one state of the source, in an order that is stable.
+
+        `told` hears before the first frame (or the end, if there is none) which state that is: equal texts are equal
+        data. `unreadable` hears of values that the column's type cannot hold; they are null in the frame.
+
+        Raises `SourceColumnMissing` before any row is read, `UnusableInput` for a filter that does not fit the column
+        types, `SourceUnavailable` for what cannot be read, or not in time.
+        """
+        ...
+
+
+def require_columns(source_id: str, plan: ExtractionPlan, stored: dict[str, pl.DataType]) -> None:
+    """Raise `SourceColumnMissing` for the first column of the plan, or of its filter, that the source lacks."""
+    for name in [*(column.source_name for column in plan.columns), *sorted(plan.source_filter.columns)]:
+        if name not in stored:
+            raise SourceColumnMissing(f"source {source_id} has no column {name}")
+
+
+def of_equal_size(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Cut a stream of frames of any size into frames of `BATCH_ROWS`, the last one smaller; never an empty one.
+
+    Nothing is copied: a frame is in several pieces, of any sizes. Rows of more than a kilobyte make smaller frames.
+    """
+    waiting: list[pl.DataFrame] = []
+    rows = size = 0
+    for frame in frames:
+        waiting.append(frame)
+        rows, size = rows + frame.height, size + int(frame.estimated_size())
+        while rows >= BATCH_ROWS:
+            whole = pl.concat(waiting)
+            yield whole.head(BATCH_ROWS)
+            waiting = [whole.slice(BATCH_ROWS)]
+            rows, size = rows - BATCH_ROWS, int(waiting[0].estimated_size())
+        if size > BATCH_BYTES and rows:
+            yield pl.concat(waiting)
+            waiting, rows, size = [], 0, 0
+    if rows:
+        yield pl.concat(waiting)

@@ -1,0 +1,148 @@
+"""For each kind of source a small world in which a test makes a table, changes it unseen, and takes it away."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+import psycopg
+
+from core.settings import SourceSettings
+from flows.sources.base import Source
+from flows.sources.files import FileSource
+from flows.sources.postgres.source import PostgresSource
+from tests.servers.postgres import READER, PostgresServer
+
+TABLE = "people"
+LIMITS = SourceSettings(connect_seconds=5, idle_seconds=20, statement_seconds=60)
+POSTGRES_TYPES = {
+    pl.Int16: "int2", pl.Int32: "int4", pl.Int64: "int8", pl.Float32: "float4", pl.Float64: "float8",
+    pl.String: "text", pl.Boolean: "bool", pl.Date: "date", pl.Time: "time",
+}  # fmt: skip
+
+
+class World(Protocol):
+    """`source` is what is tested; everything else is what others do to its table."""
+
+    source: Source
+    stores_decimals: bool  # else numbers with a fraction are floats
+    keeps_a_snapshot: bool  # else a change while reading is an error
+
+    def create(self, frame: pl.DataFrame) -> None: ...
+
+    def append(self, frame: pl.DataFrame) -> None: ...
+
+    def drop(self) -> None: ...
+
+
+class ParquetFile:
+    stores_decimals, keeps_a_snapshot = True, False
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"{TABLE}.parquet"
+        self.source = FileSource("src", self._path)
+
+    def create(self, frame: pl.DataFrame) -> None:
+        frame.write_parquet(self._path, row_group_size=1000)
+
+    def append(self, frame: pl.DataFrame) -> None:
+        pl.concat([pl.read_parquet(self._path), frame]).write_parquet(self._path)
+
+    def drop(self) -> None:
+        self._path.unlink()
+
+
+class ParquetFolder:
+    stores_decimals, keeps_a_snapshot = True, False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / TABLE
+        self.source = FileSource("src", self._folder)
+
+    def create(self, frame: pl.DataFrame) -> None:
+        self._folder.mkdir()
+        half = frame.height // 2
+        for number, part in enumerate([frame[:half], frame[half:]]):
+            part.write_parquet(self._folder / f"{number}.parquet")
+
+    def append(self, frame: pl.DataFrame) -> None:
+        frame.write_parquet(self._folder / "2.parquet")
+
+    def drop(self) -> None:
+        for file in self._folder.iterdir():
+            file.unlink()
+        self._folder.rmdir()
+
+
+class Csv:
+    stores_decimals, keeps_a_snapshot = False, False
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"{TABLE}.csv"
+        self.source = FileSource("src", self._path)
+
+    def create(self, frame: pl.DataFrame) -> None:
+        self._path.write_text(_csv(frame))
+
+    def append(self, frame: pl.DataFrame) -> None:
+        with self._path.open("a") as file:
+            file.write(_csv(frame, header=False))
+
+    def drop(self) -> None:
+        self._path.unlink()
+
+
+def _csv(frame: pl.DataFrame, *, header: bool = True) -> str:
+    zoned = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime) and dtype.time_zone]
+    written = frame.with_columns(pl.col(zoned).dt.to_string("%Y-%m-%dT%H:%M:%S%.6f%:z")) if zoned else frame
+    return written.write_csv(
+        include_header=header,
+        datetime_format="%Y-%m-%dT%H:%M:%S%.6f",
+        time_format="%H:%M:%S",
+        quote_style="non_numeric",
+    )
+
+
+class Postgres:
+    stores_decimals, keeps_a_snapshot = True, True
+
+    def __init__(self, server: PostgresServer, database: str, limits: SourceSettings = LIMITS) -> None:
+        self._server, self._database = server, database
+        self.source = PostgresSource("src", f"public.{TABLE}", partial(server.conninfo, database), limits)
+
+    def create(self, frame: pl.DataFrame) -> None:
+        columns = ", ".join(f"{quoted(name)} {postgres_type(dtype)}" for name, dtype in frame.schema.items())
+        with self._server.connect(self._database) as connection:
+            connection.execute(f"CREATE TABLE {TABLE} ({columns})")
+            connection.execute(f"GRANT SELECT ON {TABLE} TO {READER}")
+        self.append(frame)
+
+    def append(self, frame: pl.DataFrame) -> None:
+        with (
+            self._server.connect(self._database) as connection,
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY {TABLE} FROM STDIN") as copy,
+        ):
+            for row in frame.iter_rows():
+                copy.write_row(row)
+
+    def execute(self, text: str) -> None:
+        with self._server.connect(self._database) as connection:
+            connection.execute(text)
+
+    def drop(self) -> None:
+        self.execute(f"DROP TABLE {TABLE}")
+
+
+def quoted(name: str) -> str:
+    return psycopg.sql.Identifier(name).as_string()
+
+
+def postgres_type(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Decimal):
+        return f"numeric({dtype.precision}, {dtype.scale})"
+    if isinstance(dtype, pl.Datetime):
+        return "timestamp" if dtype.time_zone is None else "timestamptz"
+    return POSTGRES_TYPES[type(dtype)]
