@@ -17,7 +17,8 @@ they cross our border and never chained to ours (they may carry rows). Each clas
     │   ├── ColumnNotAgreed                        21  sender     no     a batch holds a column that was not agreed
     │   ├── RowsInvalid                            22  sender     no
     │   ├── DeliveryEmpty                          23  operator   no
-    │   └── SourceUnavailable                      24  operator   yes
+    │   ├── SourceUnavailable                      24  operator   yes
+    │   └── ParticipantsUnusable                   25  recipient  no     no participants in force, or not as recorded
     ├── KeyUnusable                                30  recipient  no     no valid key to seal to, or not ours to use
     │   └── KeyNotProven                           38  recipient  no     nobody has shown yet that they hold the key
     ├── EnvelopeError (see keys.envelope)          31  recipient  no
@@ -118,6 +119,11 @@ class DeliveryEmpty(DataError):
 class SourceUnavailable(DataError):
     exit_code = 24
     transient = True
+
+
+class ParticipantsUnusable(DataError):
+    exit_code = 25
+    acts: ClassVar[Actor] = "recipient"
 
 
 class KeyUnusable(GlaError):

@@ -17,7 +17,7 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 class DropzoneSettings(BaseModel):
-    """Our SFTP server for recipients. It reads `root` and the accounts file, and writes only the spool."""
+    """Our SFTP server for recipients. It reads its folder, and writes only the spool and what recipients send us."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +25,8 @@ class DropzoneSettings(BaseModel):
     port: int = Field(default=2022, ge=0, le=65535)  # 0: any free port
     idle_seconds: int = Field(default=600, gt=0)
     max_connections: int = Field(default=100, gt=0)
+    upload_bytes: int = Field(default=256 * 1024 * 1024, gt=0)  # of one file; nine million people are 99 MB of CSV
+    upload_files: int = Field(default=16, gt=0)  # that one agreement may have waiting, or on their way
 
 
 class DeliverySettings(BaseModel):
@@ -113,6 +115,11 @@ class Settings(BaseSettings):
         return self.home / "staging"
 
     @property
+    def mutations_dir(self) -> Path:
+        """What mutation deliveries leave behind for the next one to be compared with, sealed to ourselves."""
+        return self.home / "mutations"
+
+    @property
     def challenges_dir(self) -> Path:
         """Files that recipients open, or sign, to prove that they hold their keys."""
         return self.home / "challenges"
@@ -121,6 +128,11 @@ class Settings(BaseSettings):
     def dropzone_dir(self) -> Path:
         """What the public can reach: `deliveries/`, `accounts.json`, `spool/`; only ciphertext."""
         return self.home / "dropzone"
+
+    @property
+    def participants_dir(self) -> Path:
+        """Whom recipients named as their participants, sealed to ourselves."""
+        return self.home / "participants"
 
     @property
     def prefect_dir(self) -> Path:

@@ -22,6 +22,7 @@ from keys.roles import SSH_ROLES, Role
 from keys.scratch import SealedScratch
 from ledger.checkpoints import write_checkpoint
 from ledger.store import Ledger
+from schemas.accounts import INCOMING
 from schemas.agreement import Agreement
 from transports.base import Transport
 from transports.directory import DirectoryTransport
@@ -48,6 +49,11 @@ class Services:
     def recipient_folder(self, recipient: str) -> Path:
         """The recipient's own folder in our drop zone."""
         return self.settings.dropzone_dir / "deliveries" / recipient
+
+    @property
+    def incoming_folder(self) -> Path:
+        """Where recipients put files for us: a folder for each recipient, and in it one for each agreement."""
+        return self.settings.dropzone_dir / INCOMING
 
     def open_destination(self, agreement: Agreement) -> Transport:
         """A transport to where the agreement says: our drop zone, or a registered destination."""

@@ -49,6 +49,7 @@ class Namespace(StrEnum):
     ROTATION = "gla-rotation"
     LEDGER = "gla-ledger"
     KEY_HISTORY = "gla-key-history"
+    PARTICIPANTS = "gla-participants"
 
 
 @dataclass(frozen=True)

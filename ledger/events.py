@@ -79,6 +79,12 @@ def of_delivery(connection: Connection, delivery_id: str) -> list[Event]:
     return [_event(row) for row in rows]
 
 
+def of_agreement(connection: Connection, agreement_id: str, action: Action) -> list[Event]:
+    """What of one kind happened to one agreement, oldest first."""
+    wanted = (events.c.agreement_id == agreement_id) & (events.c.action == action.value)
+    return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
+
+
 def in_order(connection: Connection) -> Iterator[Event]:
     """Every event by sequence number. Fetched in batches by key, so that a reader may stop anywhere."""
     statement = select(events).order_by(events.c.seq).limit(_BATCH)

@@ -14,6 +14,7 @@ class Action(StrEnum):
     DELIVERY_BUSY = "delivery.busy"  # a second trigger while another worker holds the delivery
     DELIVERY_EXTRACTING = "delivery.extracting"
     DELIVERY_VALIDATED = "delivery.validated"  # every row was judged; the detail is the report, without values
+    DELIVERY_LIMITED = "delivery.limited"  # to the recipient's participants: the set, and how many rows it kept out
     DELIVERY_SEALED = "delivery.sealed"
     DELIVERY_PUBLISHING = "delivery.publishing"
     DELIVERY_PUBLISHED = "delivery.published"
@@ -26,6 +27,7 @@ class Action(StrEnum):
     DELIVERY_FAILED = "delivery.failed"  # something broke; trying again can help
     DELIVERY_CANCELLED = "delivery.cancelled"
     DELIVERY_SUPERSEDED = "delivery.superseded"  # by a newer edition
+    DELIVERY_SKIPPED = "delivery.skipped"  # no rows, and by the agreement nothing to publish
 
     AGREEMENT_REGISTERED = "agreement.registered"
     AGREEMENT_OFFERED = "agreement.offered"
@@ -34,6 +36,11 @@ class Action(StrEnum):
     AGREEMENT_REVOKED = "agreement.revoked"
     AGREEMENT_ENDED = "agreement.ended"
     AGREEMENT_REFUSED = "agreement.refused"  # it did not stand up to verification
+
+    PARTICIPANTS_ACCEPTED = "participants.accepted"  # a file made a new set; the detail is the report
+    PARTICIPANTS_REFUSED = "participants.refused"  # nothing changed
+    PARTICIPANTS_REPEATED = "participants.repeated"  # the same file again; nothing changed
+    PARTICIPANTS_READ = "participants.read"  # the recipient read a report on a file
 
     RECIPIENT_ADDED = "recipient.added"
     RECIPIENT_CHANGED = "recipient.changed"

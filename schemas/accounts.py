@@ -1,6 +1,6 @@
-"""The two documents that pass between the flows and the drop zone: who may log in, and what was picked up.
+"""The documents that pass between the flows and the drop zone: who may log in, what was picked up, what was sent.
 
-The flows write the accounts file and the drop zone reads it; the drop zone writes pickups and the flows read them.
+The flows write the accounts file and the drop zone reads it; the drop zone tells of pickups and uploads, for the flows.
 Neither needs the database of the other. Reading and writing files is left to them.
 """
 
@@ -21,7 +21,8 @@ from core.ids import checked_name
 from schemas.invalid import places
 from schemas.spans import count, covers
 
-ACCOUNTS_NAME = "accounts.json"  # beside `deliveries/` and `spool/` in the drop zone
+ACCOUNTS_NAME = "accounts.json"  # beside `deliveries/`, `incoming/` and `spool/` in the drop zone
+INCOMING = "incoming"  # with a folder for each recipient, and in it one for each agreement under which it may send
 
 # What the SSH server of the drop zone can verify. Security keys (sk-) and certificates are not among it.
 _KEY_LINE = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa) ([A-Za-z0-9+/]+={0,2})")
@@ -125,3 +126,20 @@ class Pickup(_Document):
         if self.bytes_read != count(self.spans) or self.whole != (self.closed and covers(self.spans, self.size)):
             raise ValueError("the counts of a pickup contradict each other")
         return self
+
+
+class Upload(_Document):
+    """How a file came that a recipient sent to us: beside the file, hidden, under `ticket_name`."""
+
+    recipient: RecipientName
+    size: Bytes
+    address: str
+    session: str
+    fingerprint: str  # of the SSH key that logged in
+    started: Moment
+    ended: Moment
+
+
+def ticket_name(name: str) -> str:
+    """The name of the `Upload` document of the file `name`, in the same folder."""
+    return f".{name}.upload"

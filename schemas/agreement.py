@@ -17,6 +17,7 @@ gla.senderOpenpgp  fingerprint, optional                        our key that sig
 gla.validFrom      date                                         first day of the agreement
 gla.validUntil     date                                         last day
 gla.filter         see `schemas.filters`                        which rows
+gla.participants   {column, maximum}, optional                  only rows about people whom the recipient registered
 gla.format         parquet (default), csv, csv.gz, csv.zst, fixed  how rows are written: docs/formats.md
 gla.empty          refuse (default) or deliver                  what an empty result means
 gla.sums           [column, ...]                                columns whose sums go into the sealed pakbon
@@ -38,6 +39,7 @@ from schemas.contract import Contract, load_contract
 from schemas.envelopes import OPENPGP, form_of_fingerprint
 from schemas.filters import Filter, parse_filter
 from schemas.fixed_width import layout
+from schemas.participants import MOST_PEOPLE, ParticipantsTerm
 
 FileFormat = Literal["parquet", "csv", "csv.gz", "csv.zst", "fixed"]
 OnEmpty = Literal["refuse", "deliver"]
@@ -50,7 +52,7 @@ _KVK = re.compile(r"[0-9]{8}")
 _KNOWN = frozenset({
     "gla.source", "gla.destination", "gla.recipient", "gla.recipientKeys", "gla.recipientSigner", "gla.senderKey",
     "gla.senderKeyPq", "gla.senderOpenpgp", "gla.validFrom", "gla.validUntil", "gla.filter", "gla.format", "gla.empty",
-    "gla.sums",
+    "gla.sums", "gla.participants",
 })  # fmt: skip
 
 
@@ -84,6 +86,7 @@ class Agreement:
     file_format: FileFormat
     on_empty: OnEmpty
     sums: tuple[str, ...]
+    participants: ParticipantsTerm | None
     planning: Planning | None
     retention_days: int | None
 
@@ -128,6 +131,7 @@ def term_problems(contract: Contract) -> list[tuple[str, str]]:
         "gla.format": terms.file_format,
         "gla.empty": lambda: terms.choice("gla.empty", get_args(OnEmpty)),
         "gla.sums": terms.sums,
+        "gla.participants": terms.participants,
         "slaProperties frequency": terms.planning,
         "slaProperties retention": lambda: terms.days("retention", least=1),
     }
@@ -171,6 +175,7 @@ def _read(contract: Contract) -> Agreement:
         file_format=terms.file_format(),
         on_empty=cast("OnEmpty", terms.choice("gla.empty", get_args(OnEmpty))),
         sums=terms.sums(),
+        participants=terms.participants(),
         planning=terms.planning(),
         retention_days=terms.days("retention", least=1),
     )
@@ -291,6 +296,20 @@ class _Terms:
         if not isinstance(value, list) or not all(isinstance(item, str) and item in whole for item in value):
             raise self._wrong("gla.sums", "only delivered columns of type integer can be summed")
         return tuple(value)
+
+    def participants(self) -> ParticipantsTerm | None:
+        value = self.contract.custom("gla.participants")
+        if value is None:
+            return None
+        if not isinstance(value, dict) or set(value) != {"column", "maximum"}:
+            raise self._wrong("gla.participants", "column and maximum are required")
+        kinds = {column.name: column.logical_type for column in self.contract.table.columns}
+        column, maximum = value["column"], value["maximum"]
+        if not isinstance(column, str) or kinds.get(column) not in ("string", "integer"):
+            raise self._wrong("gla.participants.column", "a delivered column of type string or integer is required")
+        if type(maximum) is not int or not 1 <= maximum <= MOST_PEOPLE:
+            raise self._wrong("gla.participants.maximum", f"a whole number from 1 to {MOST_PEOPLE} is required")
+        return ParticipantsTerm(column, maximum)
 
     def _sla(self, name: str) -> dict[str, Any] | None:
         found = [

@@ -39,6 +39,7 @@ class LazyGroup(click.Group):
         "ledger": ("ledger", "Verify the ledger."),
         "open": ("open_delivery", "Verify and decrypt a delivery (for recipients)."),
         "ops": ("ops", "Prefect: deploy, and keep everything running."),
+        "participants": ("participants", "Participants files: the only people who may appear in a delivery."),
         "recipient": ("recipient", "Register organisations and their public keys."),
         "source": ("source", "Register sources of data."),
     }

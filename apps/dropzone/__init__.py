@@ -5,8 +5,9 @@ was fetched is written to the spool. Everything that is not understood is refuse
 
     server     listens, limits, ends what is idle or revoked, stops
     login      public keys only
-    sftp       the nine requests that read; all others are refused
+    sftp       the requests that read, or send us a file; all others are refused
     namespace  the recipient's own folder as it sees it
+    incoming   where a recipient may put a file for us, which appears when it is complete
     reading    one open file, and which bytes of it were sent
     spool      what was fetched, on disk before the session ends
     accounts   the accounts file as it is now

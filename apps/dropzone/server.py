@@ -21,9 +21,10 @@ from typing import Self
 import paramiko
 
 from apps.dropzone.accounts import AccountsFile
+from apps.dropzone.incoming import INCOMING, Limits, remove_drafts
 from apps.dropzone.login import Login
 from apps.dropzone.namespace import DELIVERIES
-from apps.dropzone.sftp import ReadOnlySftp, RecipientFiles
+from apps.dropzone.sftp import RecipientFiles, ZoneSftp
 from apps.dropzone.spool import recover
 from core.errors import KeyUnusable, UnusableInput
 from core.settings import DropzoneSettings
@@ -55,18 +56,20 @@ class _Connection:
 
 
 class Dropzone:
-    """The server over `root` (`accounts.json`, `deliveries/`, `spool/`), as a context manager."""
+    """The server over `root` (`accounts.json`, `deliveries/`, `incoming/`, `spool/`), as a context manager."""
 
     def __init__(self, root: Path, host_key_path: Path, settings: DropzoneSettings) -> None:
         self._settings = settings
         self._host_key = _host_key(host_key_path)
         self._deliveries = root / DELIVERIES
+        self._incoming = root / INCOMING
         self._spool = root / SPOOL
         self._accounts = AccountsFile(root / ACCOUNTS_NAME)
         self._connections: list[_Connection] = []
         self._stopping = threading.Event()
-        for folder in (root, self._deliveries, self._spool):
+        for folder in (root, self._deliveries, self._incoming, self._spool):
             folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
+        remove_drafts(self._incoming)
         recover(self._spool)
         self._listener = _listener(settings.host, settings.port)
         self._listener.settimeout(_TICK_SECONDS)
@@ -132,9 +135,9 @@ class Dropzone:
         options = transport.get_security_options()
         options.ciphers, options.digests, options.kex = SSH_CIPHERS, SSH_MACS, SSH_KEY_EXCHANGE
         transport.add_server_key(self._host_key)
-        transport.set_subsystem_handler(
-            "sftp", ReadOnlySftp, RecipientFiles, deliveries=self._deliveries, spool=self._spool
-        )
+        folders = {"deliveries": self._deliveries, "incoming": self._incoming, "spool": self._spool}
+        limits = Limits(self._settings.upload_bytes, self._settings.upload_files)
+        transport.set_subsystem_handler("sftp", ZoneSftp, RecipientFiles, **folders, limits=limits)
         login = Login(self._accounts, address)
         transport.start_server(event=threading.Event(), server=login)  # with an event it does not wait here
         self._connections.append(_Connection(transport, login))

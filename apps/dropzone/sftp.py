@@ -1,4 +1,4 @@
-"""SFTP version 3 (draft-ietf-secsh-filexfer-02), of which only the requests that read are answered.
+"""SFTP version 3 (draft-ietf-secsh-filexfer-02), of which only the requests that read, or send us a file, are answered.
 
 The list of what is allowed stands here, not in the parts of paramiko that would serve the rest: its `check-file`, for
 one, can be made to loop without end. This module uses internals of `paramiko.SFTPServer`; the lock pins its version.
@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import paramiko
 from paramiko import sftp
 
+from apps.dropzone.incoming import INCOMING, Area, Limits, Receiving
 from apps.dropzone.login import Login
 from apps.dropzone.namespace import Namespace, Node, segments
 from apps.dropzone.reading import READ_BYTES, Reading, Session
 from apps.dropzone.spool import SessionSpool
 from core.ids import new_id
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,9 @@ _ALLOWED = frozenset(
         sftp.CMD_OPEN,
         sftp.CMD_CLOSE,
         sftp.CMD_READ,
+        sftp.CMD_WRITE,
+        sftp.CMD_SETSTAT,
+        sftp.CMD_FSETSTAT,
         sftp.CMD_OPENDIR,
         sftp.CMD_READDIR,
         sftp.CMD_STAT,
@@ -41,6 +48,7 @@ _ALLOWED = frozenset(
 _MOST_HANDLES = 64  # files, and as many folders; OpenSSH's client has one open, sshfs and rclone a few
 _PACKET_BYTES = READ_BYTES + 1024
 _LIMITS = "limits@openssh.com"  # OpenSSH's PROTOCOL, section 4.8: lets its client ask for more at once
+_SENDING = os.O_WRONLY | os.O_CREAT  # and perhaps O_TRUNC or O_EXCL; a file here is always a new one
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_EXCL
 
 _P = ParamSpec("_P")
@@ -66,9 +74,9 @@ def _or_status(
 
 
 class RecipientFiles(paramiko.SFTPServerInterface):
-    """What one session may read: the files of the recipient that logged in."""
+    """What one session may read, the files of the recipient that logged in, and send: new files into its area."""
 
-    def __init__(self, server: Login, *, deliveries: Path, spool: Path) -> None:
+    def __init__(self, server: Login, *, deliveries: Path, incoming: Path, spool: Path, limits: Limits) -> None:
         super().__init__(server)
         if server.offer is None:
             raise PermissionError("a channel before the login")
@@ -76,8 +84,10 @@ class RecipientFiles(paramiko.SFTPServerInterface):
         self.session = Session(new_id(), name, server.address, server.offer.fingerprint)
         self._login = server
         self._namespace = Namespace(deliveries / name)
+        self._area = Area(incoming / name, limits)
         self._spool = SessionSpool(spool, self.session.id)
         self._open: set[Reading] = set()
+        self._receiving: set[Receiving] = set()
 
     def session_started(self) -> None:
         self._login.session_over.clear()
@@ -85,6 +95,8 @@ class RecipientFiles(paramiko.SFTPServerInterface):
 
     def session_ended(self) -> None:
         try:
+            while self._receiving:
+                self._receiving.pop().drop()
             for reading in list(self._open):
                 self.close(reading, by_client=False)
             self._spool.finish()
@@ -94,12 +106,31 @@ class RecipientFiles(paramiko.SFTPServerInterface):
 
     @_or_status
     def open(self, path: str, flags: int, attr: paramiko.SFTPAttributes) -> paramiko.SFTPHandle | int:  # noqa: ARG002
+        if _is_incoming(path):
+            return self._begin(path, flags)
         if flags & _WRITING:
             return sftp.SFTP_PERMISSION_DENIED
         self._spool.ensure()
         reading = Reading(self._namespace.open(path))
         self._open.add(reading)
         return _Handle(self, reading)
+
+    def _begin(self, path: str, flags: int) -> paramiko.SFTPHandle | int:
+        if flags & ~(os.O_TRUNC | os.O_EXCL) != _SENDING:
+            return sftp.SFTP_PERMISSION_DENIED
+        try:
+            receiving = self._area.receive(path)
+        except (PermissionError, FileExistsError):
+            return sftp.SFTP_PERMISSION_DENIED
+        self._receiving.add(receiving)
+        return _Upload(self, receiving)
+
+    def finish(self, receiving: Receiving) -> None:
+        """The client closed a file that it sent: it appears; raises OSError if it cannot."""
+        if receiving in self._receiving:  # otherwise the session is over, and it was dropped
+            self._receiving.discard(receiving)
+            receiving.finish(self.session)
+            logger.info("session %s: a file came in", self.session.id)
 
     def close(self, reading: Reading, *, by_client: bool) -> None:
         """Close and record it; raises OSError if that cannot be recorded."""
@@ -110,15 +141,27 @@ class RecipientFiles(paramiko.SFTPServerInterface):
 
     @_or_status
     def list_folder(self, path: str) -> list[paramiko.SFTPAttributes] | int:
-        return [_attributes(node) for node in self._namespace.list(path)]
+        nodes = self._area.list(path) if _is_incoming(path) else self._namespace.list(path)
+        if not segments(path) and self._area.exists:
+            nodes.append(self._area.find(INCOMING))
+        return [_attributes(node) for node in nodes]
 
     @_or_status
     def stat(self, path: str) -> paramiko.SFTPAttributes | int:
-        return _attributes(self._namespace.find(path))
+        return _attributes(self._find(path))
 
     @_or_status
     def lstat(self, path: str) -> paramiko.SFTPAttributes | int:
-        return _attributes(self._namespace.find(path))
+        return _attributes(self._find(path))
+
+    @_or_status
+    def chattr(self, path: str, attr: paramiko.SFTPAttributes) -> int:
+        """Times and permissions of what was sent are not kept, and that is no failure: many programs set them."""
+        sent = _is_incoming(path) and not self._find(path).is_directory and attr.st_size is None
+        return sftp.SFTP_OK if sent else sftp.SFTP_PERMISSION_DENIED
+
+    def _find(self, path: str) -> Node:
+        return self._area.find(path) if _is_incoming(path) else self._namespace.find(path)
 
     def canonicalize(self, path: str) -> str:
         return "/" + "/".join(segments(path))
@@ -144,7 +187,32 @@ class _Handle(paramiko.SFTPHandle):
         self._files.close(self._reading, by_client=True)
 
 
-class ReadOnlySftp(paramiko.SFTPServer):
+class _Upload(paramiko.SFTPHandle):
+    def __init__(self, files: RecipientFiles, receiving: Receiving) -> None:
+        super().__init__()
+        self._files = files
+        self._receiving = receiving
+
+    def write(self, offset: int, data: ReadableBuffer) -> int:
+        try:
+            self._receiving.write(offset, memoryview(data).cast("B"))
+        except OSError as error:
+            logger.error("session %s: a file that is sent fails with %s", self._files.session.id, type(error).__name__)  # noqa: TRY400
+            return sftp.SFTP_FAILURE
+        return sftp.SFTP_OK
+
+    def stat(self) -> paramiko.SFTPAttributes | int:
+        return _attributes(self._receiving.node)
+
+    def chattr(self, attr: paramiko.SFTPAttributes) -> int:
+        return sftp.SFTP_OK if attr.st_size is None else sftp.SFTP_PERMISSION_DENIED
+
+    def close(self) -> None:
+        """Called when the client closes the file, and at the end of a session, when it was dropped already."""
+        self._files.finish(self._receiving)
+
+
+class ZoneSftp(paramiko.SFTPServer):
     """paramiko's server behind the list of allowed requests."""
 
     server: RecipientFiles
@@ -191,6 +259,10 @@ class ReadOnlySftp(paramiko.SFTPServer):
 
     def _log(self, level: int, msg: Any, *args: Any) -> None:
         """Silent: paramiko writes a line, and a trace, for each request; what matters is logged here."""
+
+
+def _is_incoming(path: str) -> bool:
+    return segments(path)[:1] == (INCOMING,)
 
 
 def _attributes(node: Node) -> paramiko.SFTPAttributes:

@@ -16,6 +16,7 @@ from agreements.rules import AgreementState
 from agreements.standing import RecipientKey
 from core.database import reading
 from core.files import write_file
+from flows.steps.incoming_areas import keep_areas
 from flows.wiring import Services
 from schemas.accounts import ACCOUNTS_NAME, Account, Accounts
 
@@ -31,6 +32,7 @@ def write_accounts(services: Services) -> Accounts:
         write_file(folder / ACCOUNTS_NAME, accounts.to_bytes(), mode=0o600)
     for account in accounts.accounts:
         services.recipient_folder(account.name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    keep_areas(services)
     return accounts
 
 

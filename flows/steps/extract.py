@@ -19,8 +19,10 @@ def plan(agreement: Agreement, compiled: CompiledTable, period: Period) -> Extra
     return ExtractionPlan(planned_columns(compiled), agreement.filter, period)
 
 
-def plan_document(agreement: Agreement, extraction: ExtractionPlan, states: Sequence[str] = ()) -> Plan:
-    """What was read, for the sealed pakbon to tell; its digest is public.
+def plan_document(
+    agreement: Agreement, extraction: ExtractionPlan, participants: str | None = None, states: Sequence[str] = ()
+) -> Plan:
+    """What was read, for the sealed pakbon to tell; its digest is public. `participants` is the digest of their set.
 
     `states` holds the state of the source once that was told (`flows.sources.base`).
     """
@@ -36,6 +38,7 @@ def plan_document(agreement: Agreement, extraction: ExtractionPlan, states: Sequ
         columns=tuple(columns),
         filter=tuple(agreement.contract.custom("gla.filter") or ()),
         period=str(extraction.period),
+        participants=participants,
     )
 
 

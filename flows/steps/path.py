@@ -27,6 +27,7 @@ from flows.steps.agree import agree
 from flows.steps.extract import extract, plan, plan_document
 from flows.steps.lease import kept_alive
 from flows.steps.order import Mode, Order, Outcome
+from flows.steps.participants import digest_of, only_participants, participants_of
 from flows.steps.publish import publish
 from flows.steps.record import record
 from flows.steps.report import record_report
@@ -99,13 +100,16 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
     services.ledger.advance(claim, State.EXTRACTING, Action.DELIVERY_EXTRACTING, begun)
     compiled = compile_table(agreement.contract.table)
     extraction = plan(agreement, compiled, order.period)
+    participants = participants_of(services, agreement)
     with services.open_scratch() as scratch:
         validator = Validator(compiled, order.period, scratch, agreement.sums)
         source, states = services.sources.get(agreement.source, agreement.contract.table.source_name), list[str]()
         frames = extract(source, extraction, validator.unreadable, states.append)  # 2
+        frames = only_participants(services, claim, frames, participants)
         tell = partial(record_report, services, agreement, order, claim)
         checked = Checked(frames, validator, agreement, tell)  # 3
-        empty, read = pl.DataFrame(schema=dict(compiled.dtypes)), partial(plan_document, agreement, extraction, states)
+        read = partial(plan_document, agreement, extraction, digest_of(participants), states)
+        empty = pl.DataFrame(schema=dict(compiled.dtypes))
         return seal(services, agreement, order, claim, checked, empty, read, progress)  # 4
 
 

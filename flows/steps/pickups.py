@@ -9,6 +9,7 @@ from core.canonical import sha256_hex
 from core.errors import GlaError, UnusableInput
 from core.ids import checked_name
 from core.period import Period
+from flows.steps.participant_reports import is_of_report, record_reading
 from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger.deliveries import FileReading
@@ -34,7 +35,7 @@ def record_pickups(services: Services) -> int:
         fine = True
         for number, line in enumerate(lines, 1):
             try:
-                count += services.ledger.record_pickup(_reading(services, Pickup.from_bytes(line), line))
+                count += _record(services, line)
             except GlaError as error:
                 if error.transient:
                     raise
@@ -45,6 +46,13 @@ def record_pickups(services: Services) -> int:
         else:
             path.replace(path.with_suffix(".rejected"))
     return count
+
+
+def _record(services: Services, line: bytes) -> int:
+    pickup = Pickup.from_bytes(line)
+    if is_of_report(pickup):
+        return record_reading(services, pickup, line)
+    return services.ledger.record_pickup(_reading(services, pickup, line))
 
 
 def _reading(services: Services, pickup: Pickup, line: bytes) -> Reading:

@@ -11,6 +11,7 @@ from pathlib import Path
 from core.errors import DeliveryStateError, GlaError, KeyUnusable
 from flows.steps.agree import agree
 from flows.steps.order import Order
+from flows.steps.participants import check_still_participants
 from flows.steps.seal import Sealed
 from flows.steps.sealing_keys import usable_keys
 from flows.steps.signatures import signed_manifest
@@ -34,7 +35,8 @@ def publish(
     """Put exactly the recorded bytes at the agreed destination. Doing it again changes nothing.
 
     Sending may take hours, so just before the delivery appears everything is asked once more: is the agreement in
-    force, are the keys valid that it was sealed to, is the delivery still ours, is what landed what was recorded?
+    force, are the keys valid that it was sealed to, is everyone that it may be about still a participant, is the
+    delivery still ours, is what landed what was recorded?
     """
     folder = sealed_folder(services.settings.staging_dir, claim.id, sealed.token)
     paths: dict[str, Path] = {name: folder / name for name in sealed.files}
@@ -44,9 +46,11 @@ def publish(
         if {receipt.name: (receipt.size, receipt.sha256) for receipt in receipts} != sealed.files:
             raise _unusable(order)
         check_keys(services, agree(services, agreement.id), sealed)
+        check_still_participants(services, agreement, claim)
         services.ledger.heartbeat(claim)
 
     check_keys(services, agreement, sealed)
+    check_still_participants(services, agreement, claim)
     target = folder_of(agreement.id, str(order.period), claim.delivery.edition)
     with services.open_destination(agreement) as transport:
         return publish_folder(transport, paths, target, f"{claim.id}{claim.token}", approve)
