@@ -68,7 +68,7 @@ def _watched(use: Callable[[], str], refusals: type[GlaError] | tuple[type[GlaEr
 
 
 def _use_contract(data: bytes, *, linted: bool) -> str:
-    if linted and any(contracts.CANARY in each.message for each in lint(data)):
+    if linted and any(contracts.CANARY in _without_names(each.message) for each in lint(data)):
         raise AssertionError("a finding of lint shows a value")
     document = read_contract(data)
     reached = "read"
@@ -78,6 +78,11 @@ def _use_contract(data: bytes, *, linted: bool) -> str:
         _judge_some_rows(compiled)
         reached = "compiled"
     return reached
+
+
+def _without_names(message: str) -> str:
+    """What a message says beside names, which it may tell: damaged text can have the canary as a column's name."""
+    return message.replace(f"column {contracts.CANARY} ", "").replace(f"table {contracts.CANARY} ", "")
 
 
 def _judge_some_rows(compiled: CompiledTable) -> None:
