@@ -150,6 +150,12 @@ def editions(connection: Connection, agreement_id: str, period: Period) -> list[
     return [_delivery(row) for row in rows]
 
 
+def of_agreement(connection: Connection, agreement_id: str) -> list[Delivery]:
+    """Every delivery under one agreement, of all periods and editions, oldest first."""
+    statement = select(deliveries).where(deliveries.c.agreement_id == agreement_id)
+    return [_delivery(row) for row in connection.execute(statement.order_by(deliveries.c.created_at, deliveries.c.id))]
+
+
 def all_by_id(connection: Connection) -> Iterator[Delivery]:
     """Every delivery. Fetched in batches by key, so that a reader may stop anywhere."""
     statement = select(deliveries).order_by(deliveries.c.id).limit(_BATCH)

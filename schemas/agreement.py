@@ -18,6 +18,7 @@ gla.validFrom      date                                         first day of the
 gla.validUntil     date                                         last day
 gla.filter         see `schemas.filters`                        which rows
 gla.participants   {column, maximum}, optional                  only rows about people whom the recipient registered
+gla.mutations      see `schemas.mutations`, optional            only what changed since the delivery before it
 gla.format         parquet (default), csv, csv.gz, csv.zst, fixed  how rows are written: docs/formats.md
 gla.empty          refuse (default) or deliver                  what an empty result means
 gla.sums           [column, ...]                                columns whose sums go into the sealed pakbon
@@ -39,6 +40,7 @@ from schemas.contract import Contract, load_contract
 from schemas.envelopes import OPENPGP, form_of_fingerprint
 from schemas.filters import Filter, parse_filter
 from schemas.fixed_width import layout
+from schemas.mutations import MutationsTerm, mutations_term
 from schemas.participants import MOST_PEOPLE, ParticipantsTerm
 
 FileFormat = Literal["parquet", "csv", "csv.gz", "csv.zst", "fixed"]
@@ -52,7 +54,7 @@ _KVK = re.compile(r"[0-9]{8}")
 _KNOWN = frozenset({
     "gla.source", "gla.destination", "gla.recipient", "gla.recipientKeys", "gla.recipientSigner", "gla.senderKey",
     "gla.senderKeyPq", "gla.senderOpenpgp", "gla.validFrom", "gla.validUntil", "gla.filter", "gla.format", "gla.empty",
-    "gla.sums", "gla.participants",
+    "gla.sums", "gla.participants", "gla.mutations",
 })  # fmt: skip
 
 
@@ -87,6 +89,7 @@ class Agreement:
     on_empty: OnEmpty
     sums: tuple[str, ...]
     participants: ParticipantsTerm | None
+    mutations: MutationsTerm | None
     planning: Planning | None
     retention_days: int | None
 
@@ -132,6 +135,7 @@ def term_problems(contract: Contract) -> list[tuple[str, str]]:
         "gla.empty": lambda: terms.choice("gla.empty", get_args(OnEmpty)),
         "gla.sums": terms.sums,
         "gla.participants": terms.participants,
+        "gla.mutations": terms.mutations,
         "slaProperties frequency": terms.planning,
         "slaProperties retention": lambda: terms.days("retention", least=1),
     }
@@ -176,6 +180,7 @@ def _read(contract: Contract) -> Agreement:
         on_empty=cast("OnEmpty", terms.choice("gla.empty", get_args(OnEmpty))),
         sums=terms.sums(),
         participants=terms.participants(),
+        mutations=terms.mutations(),
         planning=terms.planning(),
         retention_days=terms.days("retention", least=1),
     )
@@ -310,6 +315,23 @@ class _Terms:
         if type(maximum) is not int or not 1 <= maximum <= MOST_PEOPLE:
             raise self._wrong("gla.participants.maximum", f"a whole number from 1 to {MOST_PEOPLE} is required")
         return ParticipantsTerm(column, maximum)
+
+    def mutations(self) -> MutationsTerm | None:
+        value = self.contract.custom("gla.mutations")
+        if value is None:
+            return None
+        try:
+            term, reason = mutations_term(self.contract.table, value), ""
+        except UnusableInput as error:
+            term, reason = None, str(error)
+        if term is None:
+            raise self._wrong("gla.mutations", reason)
+        if term.column in parse_filter(self.contract.custom("gla.filter")).columns:
+            raise self._wrong("gla.filter", f"column {term.column} is none of the source, so no row is chosen by it")
+        people = self.participants()
+        if people is not None and people.column not in term.key:
+            raise self._wrong("gla.participants.column", "with gla.mutations a column of the primaryKey is required")
+        return term
 
     def _sla(self, name: str) -> dict[str, Any] | None:
         found = [

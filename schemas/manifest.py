@@ -197,6 +197,14 @@ class PakbonFile(_Document):
     rows: Count
 
 
+class MutationCounts(_Document):
+    """How many rows of a mutation delivery are new, changed and ended since the delivery before it."""
+
+    new: Count
+    changed: Count
+    ended: Count
+
+
 class Pakbon(_Document):
     """The sealed counts (tellingen) of one delivery; sums are decimal strings."""
 
@@ -209,6 +217,7 @@ class Pakbon(_Document):
     sums: dict[str, str]
     plan_digest: Sha256
     plan: Plan | None = Field(default=None, exclude_if=_is_none)  # older ones have only its digest
+    mutations: MutationCounts | None = Field(default=None, exclude_if=_is_none)
     files: Annotated[tuple[PakbonFile, ...], AfterValidator(_named_once)]
 
     @model_validator(mode="after")
@@ -221,4 +230,7 @@ class Pakbon(_Document):
     def _rows_are_those_of_the_files(self) -> Self:
         if self.rows != sum(file.rows for file in self.files):
             raise ValueError("the number of rows is not that of the files")
+        told = self.mutations
+        if told is not None and self.rows != told.new + told.changed + told.ended:
+            raise ValueError("the number of rows is not that of the mutations")
         return self

@@ -22,7 +22,8 @@ from core.database import reading
 from core.errors import GlaError, LedgerUnavailable, UnusableInput
 from core.period import Period
 from flows.sources.base import Source
-from flows.sources.plan import ExtractionPlan, planned_columns
+from flows.sources.plan import ExtractionPlan
+from flows.steps import extract
 from flows.steps.agree import unaltered
 from flows.wiring import Services
 from schemas.agreement import Agreement
@@ -83,13 +84,13 @@ def drift_of_all(services: Services) -> tuple[list[Drift], int]:
 
 def _compared(agreement: Agreement, source: Source, period: Period) -> Iterator[Drift]:
     compiled, stored = compile_table(agreement.contract.table), source.schema()
-    plan = ExtractionPlan(planned_columns(compiled), agreement.filter, period)
-    for column in compiled.table.columns:
+    plan = extract.plan(agreement, compiled, period)
+    delivered = {column.source_name for column in plan.columns}
+    for column in (each for each in compiled.table.columns if each.source_name in delivered):
         if column.source_name not in stored:
             yield _missing(agreement, column, _candidates(column, compiled, stored, typed=source.kind != "csv"))
         elif source.kind != "csv":
             yield from _changed(agreement, column, stored[column.source_name])
-    delivered = {column.source_name for column in plan.columns}
     lost = sorted(plan.source_filter.columns - stored.keys() - delivered)
     for name in lost:
         sentence = f"source {agreement.source} has no column {name}, by which the agreement chooses its rows: "

@@ -20,17 +20,23 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """One request to deliver `period` under an agreement, by a named person or schedule."""
+    """One request to deliver `period` under an agreement, by a named person or schedule.
+
+    `full` asks of a mutation delivery the whole state, as new, and not what changed.
+    """
 
     agreement_id: str
     period: Period
     requested_by: str
     mode: Mode = Mode.RESUME
     reason: str = ""
+    full: bool = False
 
     def __post_init__(self) -> None:
         if self.mode is not Mode.RESUME and not self.reason.strip():
             raise UnusableInput(f"mode {self.mode} needs a reason: it is shown in the history")
+        if self.full and (self.mode is Mode.REDELIVER or not self.reason.strip()):
+            raise UnusableInput("the whole state is extracted, with mode resume or correct, and needs a reason")
         if not self.requested_by.strip():
             raise UnusableInput("a delivery needs the name of whoever asks for it (requested by)")
 

@@ -14,6 +14,7 @@ are recorded with their reason, and `resume` goes on from the last recorded step
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -26,8 +27,10 @@ from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpec
 from flows.steps.agree import agree
 from flows.steps.extract import extract, plan, plan_document
 from flows.steps.lease import kept_alive
+from flows.steps.mutations.compare import everything
+from flows.steps.mutations.delivering import mutations, read_of
 from flows.steps.order import Mode, Order, Outcome
-from flows.steps.participants import digest_of, only_participants, participants_of
+from flows.steps.participants import digest_of, keep, only_participants, participants_of
 from flows.steps.publish import publish
 from flows.steps.record import record
 from flows.steps.report import record_report
@@ -101,16 +104,23 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
     compiled = compile_table(agreement.contract.table)
     extraction = plan(agreement, compiled, order.period)
     participants = participants_of(services, agreement)
-    with services.open_scratch() as scratch:
+    may_end = everything if participants is None else partial(keep, participants=participants)
+    with (
+        services.open_scratch() as scratch,
+        mutations(services, agreement, order, claim, compiled, scratch, may_end) as changes,
+    ):
         validator = Validator(compiled, order.period, scratch, agreement.sums)
         source, states = services.sources.get(agreement.source, agreement.contract.table.source_name), list[str]()
         frames = extract(source, extraction, validator.unreadable, states.append)  # 2
         frames = only_participants(services, claim, frames, participants)
+        frames = frames if changes is None else changes.told(frames)
         tell = partial(record_report, services, agreement, order, claim)
         checked = Checked(frames, validator, agreement, tell)  # 3
-        read = partial(plan_document, agreement, extraction, digest_of(participants), states)
+        describe = partial(plan_document, agreement, extraction, digest_of(participants), states)
+        read = partial(read_of, describe, changes)
         empty = pl.DataFrame(schema=dict(compiled.dtypes))
-        return seal(services, agreement, order, claim, checked, empty, read, progress)  # 4
+        sealed = seal(services, agreement, order, claim, checked, empty, read, progress)  # 4
+    return sealed if changes is None else replace(sealed, state=vars(changes.kept()))
 
 
 def _claim(services: Services, order: Order) -> Claim:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.errors import DeliveryStateError, GlaError, KeyUnusable
 from flows.steps.agree import agree
+from flows.steps.mutations.chain import check_place
 from flows.steps.order import Order
 from flows.steps.participants import check_still_participants
 from flows.steps.seal import Sealed
@@ -48,6 +49,7 @@ def publish(
         check_keys(services, agree(services, agreement.id), sealed)
         check_still_participants(services, agreement, claim)
         services.ledger.heartbeat(claim)
+        check_place(services, claim, sealed)
 
     check_keys(services, agreement, sealed)
     check_still_participants(services, agreement, claim)

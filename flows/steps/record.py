@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.steps.mutations.chain import forget_states
 from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger.deliveries import Claim
@@ -23,5 +24,6 @@ def record(
         claim, State.PUBLISHED, Action.DELIVERY_PUBLISHED, detail, expires_at=sealed.expires_at
     )
     services.checkpoint()
+    forget_states(services, agreement)
     services.ledger.release(claim)
     return claim

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from core.clock import from_rfc3339, to_rfc3339
 from core.ids import checked_name
 from core.period import Period
+from flows.steps.extract import Read
 from flows.steps.formats import CONTENT_TYPES, row_writer
 from flows.steps.order import Order
 from flows.steps.overlap import consume_in_thread
@@ -39,10 +41,10 @@ from schemas.manifest import (
     ManifestFile,
     Pakbon,
     PakbonFile,
-    Plan,
 )
 
 Progress = Callable[[int, int], None]  # rows and ciphertext bytes so far
+_LATER = ("plan", "snapshot", "content", "same_as", "mutations", "state")  # deliveries of before have none of these
 OpenEnvelope = Callable[[BinaryWriter], Sealer | WholeOrNothing]
 
 
@@ -51,7 +53,8 @@ class Sealed:
     """What was staged, as the ledger records it: file names with size and SHA-256 of the ciphertext, and the
     fingerprints of the keys that open it. `token` names the staging folder. `plan` is the digest of the plan,
     `snapshot` the state of the source, `content` the mark of the plaintext (`flows.steps.same_data`), and `same_as` the
-    edition before it, if that had the same plaintext.
+    edition before it, if that had the same plaintext. Of a mutation delivery `mutations` are the counts, and `state` is
+    what it leaves behind (`flows.steps.mutations.state`).
     """
 
     token: int
@@ -63,6 +66,8 @@ class Sealed:
     snapshot: str | None = None
     content: str | None = None
     same_as: int | None = None
+    mutations: dict[str, int] | None = None
+    state: dict[str, Any] | None = None
 
     @property
     def expires_at(self) -> datetime:
@@ -80,14 +85,15 @@ class Sealed:
         """Read a database row again; no name in it becomes a path unchecked."""
         value = json.loads(text)
         files = {checked_name(name, "a file name"): (size, it) for name, (size, it) in value["files"].items()}
-        later = {name: value.get(name) for name in ("plan", "snapshot", "content", "same_as")}
+        later = {name: value.get(name) for name in _LATER}
         return cls(int(value["token"]), value["rows"], value["expires"], tuple(value["keys"]), files, **later)
 
     @property
     def told(self) -> dict[str, object]:
         """What the ledger tells of it."""
         told: dict[str, object] = {"files": len(self.files), "plan": self.plan, "snapshot": self.snapshot}
-        return told if self.same_as is None else {**told, "same_data_as_edition": self.same_as}
+        more = {"same_data_as_edition": self.same_as, "mutations": self.mutations}
+        return {**told, **{name: value for name, value in more.items() if value is not None}}
 
 
 def seal(
@@ -97,7 +103,7 @@ def seal(
     claim: Claim,
     checked: Checked,
     empty: pl.DataFrame,
-    read: Callable[[], Plan],
+    read: Callable[[], Read],
     progress: Progress,
 ) -> Sealed:
     """Consume `checked` and stage the whole delivery; nothing is left behind when a batch turns out to be invalid.
@@ -114,7 +120,8 @@ def seal(
         rows, plain, data_file = _seal_rows(
             agreement, order.period, form, iter(checked), empty, folder, data_name, open_envelope, progress
         )
-        plan = read()
+        found = read()
+        plan = found.plan
         pakbon = Pakbon(
             context_id=claim.id,
             agreement_digest=agreement.digest,
@@ -124,6 +131,7 @@ def seal(
             sums={name: str(it.total) for name, it in checked.verdict.sums.items()},
             plan_digest=plan.digest,
             plan=plan,
+            mutations=found.mutations,
             files=(plain,),
         )
         pakbon_file = _seal_bytes(form, folder, PAKBON, pakbon.to_bytes(), open_envelope)
@@ -157,6 +165,7 @@ def seal(
         snapshot=plan.snapshot,
         content=mark(services, pakbon.files),
         same_as=_same_as(services, superseded, pakbon),
+        mutations=None if found.mutations is None else found.mutations.model_dump(),
     )
 
 
