@@ -59,17 +59,16 @@ def deliver(
         raise
     if early := order.early(dutch_date(services.clock())):
         get_run_logger().warning("%s", early)
-    result = "was delivered before, nothing to do" if outcome.done_before else "delivered"
     get_run_logger().info(
         "%s edition %d: %s rows, %s bytes %s",
-        order.name, outcome.edition, f"{outcome.rows:,}", f"{outcome.size:,}", result,
+        order.name, outcome.edition, f"{outcome.rows:,}", f"{outcome.size:,}", outcome.result,
     )  # fmt: skip
     create_markdown_artifact(
         key="delivery",
         markdown=(
             "| agreement | period | edition | rows | bytes | result |\n|---|---|---|---|---|---|\n"
             f"| {outcome.agreement_id} | {outcome.period} | {outcome.edition} | {outcome.rows:,} | {outcome.size:,} | "
-            f"{result} |"
+            f"{outcome.result} |"
         ),
         description="What was delivered",
     )

@@ -25,16 +25,18 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
+    SKIPPED = "skipped"  # done: there were no rows, and the agreement says that nothing is published then
 
 
 UNFINISHED = frozenset({State.PLANNED, State.EXTRACTING, State.SEALED, State.PUBLISHING})
 STOPPED = frozenset({State.REFUSED, State.FAILED, State.CANCELLED})
 DELIVERED = frozenset({State.PUBLISHED, State.PICKED_UP, State.CONFIRMED, State.EXPIRED})
+DONE = DELIVERED | {State.SKIPPED}  # nothing is left to do, unless somebody asks for it with a reason
 
 _TRANSITIONS: dict[State, frozenset[State]] = {
     State.PLANNED: STOPPED | {State.EXTRACTING},
     # back to planned: the worker died while it extracted, and nothing that it staged counts
-    State.EXTRACTING: STOPPED | {State.PLANNED, State.SEALED},
+    State.EXTRACTING: STOPPED | {State.PLANNED, State.SEALED, State.SKIPPED},
     State.SEALED: STOPPED | {State.PUBLISHING},
     # back to sealed: the worker died while it published; the next one publishes the same bytes
     State.PUBLISHING: STOPPED | {State.SEALED, State.PUBLISHED},
@@ -47,6 +49,7 @@ _TRANSITIONS: dict[State, frozenset[State]] = {
     State.FAILED: frozenset({State.PLANNED, State.SEALED, State.SUPERSEDED}),
     State.CANCELLED: frozenset({State.PLANNED, State.SEALED, State.SUPERSEDED}),
     State.SUPERSEDED: frozenset(),
+    State.SKIPPED: frozenset({State.SUPERSEDED}),
 }
 
 
@@ -61,7 +64,7 @@ def check_transition(state: State, target: State) -> None:
 
 
 def restart_state(state: State, *, has_sealed_bytes: bool) -> State:
-    """Where a worker that claims a delivery begins: planned or sealed; a delivered or superseded one stays as it is."""
+    """Where a worker that claims a delivery begins: planned or sealed; a done or superseded one stays as it is."""
     if state not in UNFINISHED | STOPPED:
         return state
     return State.SEALED if has_sealed_bytes else State.PLANNED

@@ -91,7 +91,7 @@ class Ledger:
         """Become the only worker of a delivery; creates it if it is new, takes it over if its lease ran out.
 
         An unfinished or stopped delivery starts again as `planned`, or as `sealed` where sealed bytes were recorded.
-        A delivered one is returned as it is: the caller decides whether to release or to reopen it. Raises
+        One that is done is returned as it is: the caller decides whether to release or to reopen it. Raises
         `DeliveryBusy` while another worker holds it, `DeliveryStateError` where the edition cannot be worked on.
         """
         request = ClaimRequest(

@@ -20,7 +20,7 @@ gla.filter         see `schemas.filters`                        which rows
 gla.participants   {column, maximum}, optional                  only rows about people whom the recipient registered
 gla.mutations      see `schemas.mutations`, optional            only what changed since the delivery before it
 gla.format         parquet (default), csv, csv.gz, csv.zst, fixed  how rows are written: docs/formats.md
-gla.empty          refuse (default) or deliver                  what an empty result means
+gla.empty          refuse (default), header-only or skip        what an empty result means: docs/formats.md
 gla.sums           [column, ...]                                columns whose sums go into the sealed pakbon
 ================== ============================================ =========================================
 """
@@ -44,7 +44,7 @@ from schemas.mutations import MutationsTerm, mutations_term
 from schemas.participants import MOST_PEOPLE, ParticipantsTerm
 
 FileFormat = Literal["parquet", "csv", "csv.gz", "csv.zst", "fixed"]
-OnEmpty = Literal["refuse", "deliver"]
+OnEmpty = Literal["refuse", "header-only", "skip"]
 Frequency = Literal["day", "month", "quarter", "year"]
 
 _SSH_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -132,7 +132,7 @@ def term_problems(contract: Contract) -> list[tuple[str, str]]:
         "gla.validUntil": lambda: terms.day("gla.validUntil"),
         "gla.filter": lambda: parse_filter(contract.custom("gla.filter")),
         "gla.format": terms.file_format,
-        "gla.empty": lambda: terms.choice("gla.empty", get_args(OnEmpty)),
+        "gla.empty": terms.on_empty,
         "gla.sums": terms.sums,
         "gla.participants": terms.participants,
         "gla.mutations": terms.mutations,
@@ -177,7 +177,7 @@ def _read(contract: Contract) -> Agreement:
         valid_until=terms.day("gla.validUntil"),
         filter=parse_filter(contract.custom("gla.filter")),
         file_format=terms.file_format(),
-        on_empty=cast("OnEmpty", terms.choice("gla.empty", get_args(OnEmpty))),
+        on_empty=terms.on_empty(),
         sums=terms.sums(),
         participants=terms.participants(),
         mutations=terms.mutations(),
@@ -243,6 +243,11 @@ class _Terms:
         except UnusableInput as error:
             reason = str(error)
         raise self._wrong("gla.format", f"fixed: {reason}")
+
+    def on_empty(self) -> OnEmpty:
+        if self.contract.custom("gla.empty") == "deliver":  # the older word, in agreements that were signed with it
+            return "header-only"
+        return cast("OnEmpty", self.choice("gla.empty", get_args(OnEmpty)))
 
     def fingerprints(self, name: str) -> tuple[str, ...]:
         value = self.contract.custom(name)

@@ -31,6 +31,12 @@ from schemas.filters import Condition
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 
+_NO_ROWS = {
+    "refuse": "refused",
+    "header-only": "a delivery without rows",
+    "skip": "nothing is published, and the history says why",
+}
+
 
 @click.group()
 def agreement() -> None:
@@ -173,7 +179,7 @@ def show(settings: Settings, agreement_id: str, document: bool) -> None:
     table.add_row("valid", f"{it.valid_from} to {it.valid_until}")
     table.add_row("columns", ", ".join(column.name for column in it.contract.table.columns))
     table.add_row("rows", Text("\n".join(map(_condition, it.filter.conditions)) or "all"))
-    table.add_row("no rows", "a delivery without rows" if it.on_empty == "deliver" else "refused")
+    table.add_row("no rows", _NO_ROWS[it.on_empty])
     table.add_row("source, destination", f"{it.source}, {it.destination}")
     table.add_row("format", it.file_format)
     table.add_row("planning", _planning(it))

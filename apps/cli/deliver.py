@@ -43,11 +43,15 @@ def deliver(settings: Settings, agreement: str, period: str, mode: str, reason: 
         outcome = path.run(services, order, progress=show)
     name = f"{outcome.agreement_id} {outcome.period} edition {outcome.edition}"
     if outcome.done_before:
-        click.echo(f"{name}: was delivered before, nothing to do (--mode redeliver or correct runs it again)")
+        again = "correct" if outcome.skipped else "redeliver or correct"
+        click.echo(f"{name}: {outcome.result} (--mode {again} runs it again)")
+        return
+    if outcome.skipped:
+        click.echo(f"{name}: {outcome.result}: nothing is published, and the history says why")
     else:
         seconds = time.monotonic() - started
         click.echo(f"{name}: {outcome.rows:,} rows, {outcome.size:,} bytes delivered in {seconds:.1f} s")
         if outcome.same_as is not None:
             click.echo(f"Note: it holds the same data as edition {outcome.same_as}, byte for byte", err=True)
-        if early := order.early(dutch_date(services.clock())):
-            click.echo(f"Note: {early}", err=True)
+    if early := order.early(dutch_date(services.clock())):
+        click.echo(f"Note: {early}", err=True)

@@ -30,6 +30,7 @@ STATE_LABELS = {
     State.FAILED: "mislukt",
     State.CANCELLED: "geannuleerd",
     State.SUPERSEDED: "vervangen door een nieuwere editie",
+    State.SKIPPED: "overgeslagen: geen rijen",
 }
 
 

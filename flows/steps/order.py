@@ -56,7 +56,7 @@ class Order:
 @dataclass(frozen=True)
 class Outcome:
     """The delivery as it stands after a run. `done_before` says that there was nothing left to do, `same_as` names the
-    edition before it if that had the same plaintext.
+    edition before it if that had the same plaintext. `skipped`: there were no rows, so that nothing is published.
     """
 
     delivery_id: str
@@ -67,3 +67,11 @@ class Outcome:
     size: int
     done_before: bool
     same_as: int | None = None
+    skipped: bool = False
+
+    @property
+    def result(self) -> str:
+        """What became of it, in words."""
+        if self.skipped:
+            return "was skipped before, nothing to do" if self.done_before else "no rows, so skipped as agreed"
+        return "was delivered before, nothing to do" if self.done_before else "delivered"

@@ -32,13 +32,13 @@ from flows.steps.mutations.delivering import mutations, read_of
 from flows.steps.order import Mode, Order, Outcome
 from flows.steps.participants import digest_of, keep, only_participants, participants_of
 from flows.steps.publish import publish
-from flows.steps.record import record
+from flows.steps.record import record, record_skipped
 from flows.steps.report import record_report
 from flows.steps.seal import Progress, Sealed, seal
-from flows.steps.validate import Checked
+from flows.steps.validate import Checked, NothingToDeliver
 from flows.wiring import Services
 from ledger.deliveries import Claim, Columns
-from ledger.states import DELIVERED, STOPPED, State
+from ledger.states import DELIVERED, DONE, STOPPED, State
 from ledger.vocabulary import Action
 from schemas.agreement import Agreement
 from schemas.compiler import compile_table
@@ -62,7 +62,7 @@ def no_progress(rows: int, size: int) -> None:
 def run(services: Services, order: Order, step: StepRunner = run_plainly, progress: Progress = no_progress) -> Outcome:
     """Deliver what `order` asks, once. Raises a `GlaError` that is recorded and safe to show."""
     claim = _claim(services, order)
-    if claim.state in DELIVERED and order.mode is not Mode.REDELIVER:
+    if claim.state in DONE and order.mode is not Mode.REDELIVER:
         services.ledger.release(claim)
         services.checkpoint()  # the worker that published it may have died before it could
         return _outcome(claim, done_before=True)
@@ -84,8 +84,12 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
     if claim.state in DELIVERED:
         claim = advance(claim, State.SEALED, Action.DELIVERY_REOPENED, {"reason": order.reason})
     if claim.sealed is None:
-        sealed: Sealed = step("extract, validate, seal", _stream, services, agreement, order, claim, progress)  # 2 3 4
+        asked = (services, agreement, order, claim, progress)
+        found: Sealed | None = step("extract, validate, seal", _unless_empty, *asked)  # 2 3 4
         agree(services, agreement.id)  # a revocation since the start counts
+        if found is None:
+            return cast("Claim", step("record", record_skipped, services, agreement, claim))  # 6
+        sealed = found
         staged: Columns = {"sealed": sealed.to_json(), "rows": sealed.rows, "bytes": sealed.size}
         claim = advance(claim, State.SEALED, Action.DELIVERY_SEALED, sealed.told, **staged)
     else:
@@ -94,6 +98,16 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
     claim = advance(claim, State.PUBLISHING, Action.DELIVERY_PUBLISHING, {"destination": agreement.destination})
     receipts = step("publish", publish, services, agreement, order, claim, sealed)  # 5
     return cast("Claim", step("record", record, services, agreement, claim, sealed, receipts))  # 6
+
+
+def _unless_empty(
+    services: Services, agreement: Agreement, order: Order, claim: Claim, progress: Progress
+) -> Sealed | None:
+    """Steps 2 to 4; None where there are no rows, and the agreement says that nothing is published then."""
+    try:
+        return _stream(services, agreement, order, claim, progress)
+    except NothingToDeliver:
+        return None
 
 
 def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim, progress: Progress) -> Sealed:
@@ -115,7 +129,7 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
         frames = only_participants(services, claim, frames, participants)
         frames = frames if changes is None else changes.told(frames)
         tell = partial(record_report, services, agreement, order, claim)
-        checked = Checked(frames, validator, agreement, tell)  # 3
+        checked = Checked(frames, validator, agreement, tell, replaces=claim.delivery.supersedes is not None)  # 3
         describe = partial(plan_document, agreement, extraction, digest_of(participants), states)
         read = partial(read_of, describe, changes)
         empty = pl.DataFrame(schema=dict(compiled.dtypes))
@@ -146,6 +160,10 @@ def _edition(services: Services, order: Order) -> int:
     if order.mode is Mode.RESUME:
         return latest or 1
     delivery = services.ledger.get(order.agreement_id, order.period, latest) if latest else None
+    if latest and delivery and delivery.state is State.SKIPPED:
+        if order.mode is Mode.CORRECT:
+            return latest + 1
+        raise DeliveryStateError(f"delivery {order.name} had no rows and was skipped as agreed: use mode correct")
     if latest and delivery and order.mode is Mode.CORRECT and delivery.state in STOPPED and delivery.sealed:
         return latest + 1  # sealed bytes that can not be published any more would otherwise be the end
     if latest is None or delivery is None or delivery.state not in DELIVERED:
@@ -187,4 +205,5 @@ def _record_failure(services: Services, claim: Claim, error: GlaError) -> None:
 def _outcome(claim: Claim, *, done_before: bool) -> Outcome:
     it = claim.delivery
     same_as = None if it.sealed is None else Sealed.from_json(it.sealed).same_as
-    return Outcome(it.id, it.agreement_id, it.period, it.edition, it.rows or 0, it.bytes or 0, done_before, same_as)
+    skipped, rows, size = it.state is State.SKIPPED, it.rows or 0, it.bytes or 0
+    return Outcome(it.id, it.agreement_id, it.period, it.edition, rows, size, done_before, same_as, skipped)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from flows.steps.mutations.chain import forget_states
+from dataclasses import replace
+
 from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger.deliveries import Claim
@@ -10,6 +12,19 @@ from ledger.states import State
 from ledger.vocabulary import Action
 from schemas.agreement import Agreement
 from transports.base import Receipt
+
+NO_ROWS = "no rows in this period: nothing is published, as agreed (gla.empty: skip)"
+
+
+def record_skipped(services: Services, agreement: Agreement, claim: Claim) -> Claim:
+    """Close a delivery that has no rows and is not published: why not is in the history. Then the checkpoint."""
+    reason = f"{claim.reason}; {NO_ROWS}" if claim.reason else NO_ROWS
+    detail = {"empty": agreement.on_empty, "reason": reason}
+    told = replace(claim, reason=reason)
+    claim = services.ledger.advance(told, State.SKIPPED, Action.DELIVERY_SKIPPED, detail, rows=0, bytes=0)
+    services.checkpoint()
+    services.ledger.release(claim)
+    return claim
 
 
 def record(

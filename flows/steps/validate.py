@@ -14,11 +14,16 @@ from schemas.verdict import Verdict
 _SHOWN = 5  # failures named in the error; the report has them all
 
 
+class NothingToDeliver(Exception):
+    """There is no row, and the agreement says that nothing is published then. Never leaves `flows.steps.path`."""
+
+
 class Checked:
     """The batches that hold, once through; after the last one `verdict` tells of every row.
 
     After a first failure no batch is passed on, but all rows are still judged, so that one report tells everything that
-    must be mended. `tell` gets the verdict as soon as it is known, also where the delivery is then refused.
+    must be mended. `tell` gets the verdict as soon as it is known, also where the delivery is then refused. `replaces`:
+    the recipient has rows that this delivery takes the place of, so that it is delivered also without any.
     """
 
     def __init__(
@@ -27,8 +32,11 @@ class Checked:
         validator: Validator,
         agreement: Agreement,
         tell: Callable[[Verdict], None],
+        *,
+        replaces: bool = False,
     ) -> None:
         self._frames, self._validator, self._agreement, self._tell = frames, validator, agreement, tell
+        self._replaces = replaces
         self._verdict: Verdict | None = None
 
     @property
@@ -62,6 +70,8 @@ class Checked:
                 f"agreement {agreement.id}: no row for this period, and gla.empty is refuse: "
                 "check source and gla.filter"
             )
+        if verdict.rows == 0 and agreement.on_empty == "skip" and not self._replaces:
+            raise NothingToDeliver
 
 
 def _summary(verdict: Verdict) -> str:

@@ -34,6 +34,11 @@ _FORMATS = {
     "csv.zst": f"{_CSV}, samengeperst met zstd",
     "fixed": "vaste breedte (UTF-8, CR/LF), met voorloop- en sluitrecord",
 }
+_EMPTY = {
+    "refuse": "wordt niet geleverd voordat iemand ernaar heeft gekeken",
+    "header-only": "wordt geleverd als bestand zonder rijen",
+    "skip": "wordt overgeslagen: er komt geen levering, en de geschiedenis zegt waarom",
+}
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,7 @@ def _terms(document: Raw, agreement: Agreement | None) -> Iterator[Fact]:
         yield "Afnemer", f"{agreement.recipient} (KvK {agreement.recipient_kvk})"
         yield "Geldig", f"van {agreement.valid_from:%d-%m-%Y} tot en met {agreement.valid_until:%d-%m-%Y}"
         yield "Bestand", _FORMATS[agreement.file_format]
-        empty = "wordt geleverd" if agreement.on_empty == "deliver" else "wordt niet geleverd"
-        yield "Levering zonder rijen", empty
+        yield "Tijdvak zonder rijen", _EMPTY[agreement.on_empty]
         if agreement.sums:
             yield "Tellingen op de pakbon", ", ".join(agreement.sums)
         yield "Versleuteld met", ", ".join(agreement.recipient_keys)

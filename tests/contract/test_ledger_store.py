@@ -67,6 +67,45 @@ def pickup(file: str, *, whole: bool = True, once: str = "reading-1", **changes:
     return Pickup(file=file, once=once, **fields)
 
 
+class TestAPeriodWithoutRows:
+    def skip(self, ledger: Ledger, **changes: object) -> None:
+        held = extract(ledger, claim(ledger, **changes))
+        skipped = ledger.advance(held, State.SKIPPED, Action.DELIVERY_SKIPPED, {"reason": "no rows"}, rows=0, bytes=0)
+        ledger.release(skipped)
+
+    def test_it_is_recorded_as_done(self, ledger: Ledger) -> None:
+        self.skip(ledger, reason="as agreed")
+        kept = ledger.get(AGREEMENT, JANUARY, 1)
+        assert kept is not None
+        assert (kept.state, kept.rows, kept.bytes, kept.sealed, kept.published_at) == (State.SKIPPED, 0, 0, None, None)
+        assert (kept.reason, kept.error, kept.worker) == ("as agreed", None, None)
+        assert recorded(ledger)[-1].body.result == Result.OK
+        assert verify(ledger.engine, []).events == 3
+
+    def test_a_later_claim_finds_it_done_and_records_nothing(self, ledger: Ledger) -> None:
+        self.skip(ledger)
+        again = claim(ledger, worker="worker-2")
+        assert again.state is State.SKIPPED
+        assert len(actions(ledger)) == 3
+
+    def test_nothing_can_be_sealed_published_or_failed_any_more(self, ledger: Ledger) -> None:
+        self.skip(ledger)
+        held = claim(ledger, worker="worker-2")
+        for target in (State.EXTRACTING, State.SEALED, State.PUBLISHING, State.PUBLISHED):
+            with pytest.raises(DeliveryStateError):
+                ledger.advance(held, target, Action.DELIVERY_SEALED, sealed=SEALED)
+        ledger.fail(held, "StorageFull", "no space for a checkpoint", refused=False)
+        assert state(ledger) is State.SKIPPED
+
+    def test_a_next_edition_takes_its_place_and_replaces_no_data(self, ledger: Ledger) -> None:
+        self.skip(ledger)
+        held = claim(ledger, edition=2)
+        assert held.delivery.supersedes is None  # the recipient has nothing of it
+        publish(ledger, seal(ledger, extract(ledger, held)))
+        assert (state(ledger, 1), state(ledger, 2)) == (State.SUPERSEDED, State.PUBLISHED)
+        verify(ledger.engine, [])
+
+
 class TestOneDelivery:
     def test_a_finding_is_recorded_and_changes_nothing_else(self, ledger: Ledger) -> None:
         held = extract(ledger, claim(ledger))

@@ -13,7 +13,7 @@ import polars as pl
 from core.period import Period
 from flows.steps.formats import row_writer
 from flows.steps.staging import DigestingWriter
-from schemas.agreement import FileFormat
+from schemas.agreement import FileFormat, OnEmpty
 from schemas.fixed_width import MOST_CHARACTERS, MOST_DIGITS
 from schemas.reader import read_document
 from schemas.rules import TEXT_RULES
@@ -58,6 +58,11 @@ def test_the_example_of_fixed_width_is_read_by_the_reader_of_the_tests():
 
 def test_every_format_has_a_row():
     assert re.findall(r"^\| `([a-z.]+)`", PAGE.split("\n## CSV\n")[0], re.MULTILINE)[1:] == list(get_args(FileFormat))
+
+
+def test_every_word_for_no_rows_has_a_row():
+    told = re.findall(r"^\| `([a-z-]+)`", PAGE.split("\n## A period without rows\n", 1)[1], re.MULTILINE)
+    assert told == list(get_args(OnEmpty))
 
 
 def test_every_rule_that_fixes_a_width_and_every_limit_is_told():

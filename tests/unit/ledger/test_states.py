@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from core.errors import DeliveryStateError
-from ledger.states import DELIVERED, STOPPED, UNFINISHED, State, can_follow, check_transition, restart_state
+from ledger.states import DELIVERED, DONE, STOPPED, UNFINISHED, State, can_follow, check_transition, restart_state
 
 PAIRS = list(itertools.product(State, State))
 
@@ -48,8 +48,19 @@ def test_a_delivered_one_is_never_extracted_again_or_undone() -> None:
 
 
 def test_every_state_is_of_one_kind() -> None:
-    assert set(State) == UNFINISHED | STOPPED | DELIVERED | {State.SUPERSEDED}
-    assert len(State) == len(UNFINISHED) + len(STOPPED) + len(DELIVERED) + 1
+    assert set(State) == UNFINISHED | STOPPED | DONE | {State.SUPERSEDED}
+    assert len(State) == len(UNFINISHED) + len(STOPPED) + len(DONE) + 1
+    assert DELIVERED | {State.SKIPPED} == DONE
+
+
+@pytest.mark.parametrize("state", State)
+def test_only_what_was_extracted_in_this_run_is_skipped(state: State) -> None:
+    assert can_follow(state, State.SKIPPED) == (state is State.EXTRACTING)
+
+
+@pytest.mark.parametrize("target", State)
+def test_a_skipped_one_stays_so_until_another_edition_takes_its_place(target: State) -> None:
+    assert can_follow(State.SKIPPED, target) == (target is State.SUPERSEDED)
 
 
 @pytest.mark.parametrize("state", [State.PLANNED, State.EXTRACTING, *sorted(STOPPED)])
@@ -64,6 +75,6 @@ def test_with_recorded_bytes_a_restart_begins_with_publication(state: State) -> 
     assert state is State.SEALED or can_follow(state, State.SEALED)
 
 
-@pytest.mark.parametrize("state", [*sorted(DELIVERED), State.SUPERSEDED])
-def test_a_claim_leaves_a_delivered_one_as_it_is(state: State) -> None:
+@pytest.mark.parametrize("state", [*sorted(DONE), State.SUPERSEDED])
+def test_a_claim_leaves_a_finished_one_as_it_is(state: State) -> None:
     assert restart_state(state, has_sealed_bytes=True) is state
