@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flows.steps.mutations.chain import forget_states
 from dataclasses import replace
 
+from flows.steps.mutations.chain import forget_states
 from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger.deliveries import Claim

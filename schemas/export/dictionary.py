@@ -16,6 +16,7 @@ from schemas.compiler import CompiledTable
 from schemas.contract import Contract
 from schemas.export.raw import Raw, inner_raw, raw_table
 from schemas.export.words import condition_words, price_words, promise_words, sla_words, table_words, type_words
+from schemas.fixed_width import layout
 from schemas.table import Column
 
 Fact = tuple[str, str]  # a heading and its text
@@ -96,6 +97,7 @@ def dictionary(contract: Contract, compiled: CompiledTable, agreement: Agreement
     document = contract.document
     raw = raw_table(document, contract.table.name)
     columns = {each["name"]: each for each in raw["properties"]}
+    places = _places(contract, agreement)
     return Dictionary(
         title=contract.name,
         facts=tuple(_facts(document)),
@@ -105,7 +107,9 @@ def dictionary(contract: Contract, compiled: CompiledTable, agreement: Agreement
         rows=tuple(condition_words(each) for each in agreement.filter.conditions) if agreement else (),
         table=contract.table.name,
         description=raw.get("description") or "",
-        entries=tuple(entry for each in contract.table.columns for entry in _entries(each, columns[each.name], 0)),
+        entries=tuple(
+            entry for each in contract.table.columns for entry in _entries(each, columns[each.name], 0, places)
+        ),
         table_rules=tuple(table_words(compiled, raw)),
     )
 
@@ -145,8 +149,17 @@ def _terms(document: Raw, agreement: Agreement | None) -> Iterator[Fact]:
         yield "Kosten", price_words(document["price"])
 
 
-def _entries(column: Column, raw: Raw, level: int) -> Iterator[Entry]:
+def _places(contract: Contract, agreement: Agreement | None) -> Mapping[str, str]:
+    """Where a column stands in a record of fixed width."""
+    if agreement is None or agreement.file_format != "fixed":
+        return {}
+    fields = layout(contract.table)
+    return {it.column.name: f"teken {it.start} tot en met {it.start + it.width - 1} van het record" for it in fields}
+
+
+def _entries(column: Column, raw: Raw, level: int, places: Mapping[str, str]) -> Iterator[Entry]:
     """The column and what stands inside it."""
+    place = [places[column.name]] if column.name in places else []
     yield Entry(
         name=column.name,
         level=level,
@@ -156,15 +169,15 @@ def _entries(column: Column, raw: Raw, level: int) -> Iterator[Entry]:
         required=column.required,
         key=column.primary_key,
         classification=_CLASSES.get(raw.get("classification") or "", raw.get("classification") or ""),
-        rules=tuple(promise_words(column, raw)),
+        rules=(*promise_words(column, raw), *place),
         codes=tuple(_codes(raw)),
         deprecated=bool(raw.get("deprecated")),
     )
     inner = inner_raw(raw)
     if column.items is not None:
-        yield from _entries(column.items, inner["[]"], level + 1)
+        yield from _entries(column.items, inner["[]"], level + 1, places)
     for name, each in column.properties.items():
-        yield from _entries(each, inner[name], level + 1)
+        yield from _entries(each, inner[name], level + 1, places)
 
 
 def _codes(raw: Mapping[str, Any]) -> Iterator[Code]:

@@ -33,4 +33,4 @@ def row_writer(agreement: Agreement, period: Period, target: DigestingWriter, em
         return ParquetRows(target, empty)
     if agreement.file_format == "fixed":
         return FixedRows(agreement, period, target)
-    return CsvRows(agreement.contract.table, agreement.file_format, target, empty)
+    return CsvRows(agreement, target, empty)

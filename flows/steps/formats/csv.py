@@ -10,9 +10,9 @@ from typing import Any, Protocol, Self
 import polars as pl
 import zstandard
 
-from flows.steps.formats.moments import Moment, moments, require_exact
+from flows.steps.formats.moments import moments, require_exact
 from flows.steps.staging import DigestingWriter, as_file
-from schemas.table import Table
+from schemas.agreement import Agreement
 
 _ZSTD_LEVEL = 1  # level 3 costs a third more time for 5 % fewer bytes on our product
 _GZIP_LEVEL = 1  # level 6 costs three times as much for 15 % fewer bytes on our product
@@ -72,14 +72,14 @@ class CsvRows:
     Dates and times are written in the column's `format`, so that the contract reads what it wrote.
     """
 
-    def __init__(self, table: Table, file_format: str, target: DigestingWriter, empty: pl.DataFrame) -> None:
-        self._table = table
-        self._stream = COMPRESSIONS[file_format](target)
+    def __init__(self, agreement: Agreement, target: DigestingWriter, empty: pl.DataFrame) -> None:
+        self._agreement = agreement
+        self._stream = COMPRESSIONS[agreement.file_format](target)
         self._put(empty, header=True)
 
     def write(self, frame: pl.DataFrame) -> None:
-        found: list[Moment] = moments(self._table, frame.schema)
-        require_exact(self._table, frame, found)
+        found = moments(self._agreement.contract.table, frame.schema)
+        require_exact(self._agreement.id, frame, found)
         self._put(frame.with_columns(each.text.alias(each.name) for each in found), header=False)
 
     def _put(self, frame: pl.DataFrame, *, header: bool) -> None:

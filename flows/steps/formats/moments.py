@@ -76,7 +76,7 @@ def _in_zone(naive: pl.Expr, zone: str) -> pl.Expr:
     return naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
 
 
-def require_exact(table: Table, frame: pl.DataFrame, found: Sequence[Moment]) -> None:
+def require_exact(agreement_id: str, frame: pl.DataFrame, found: Sequence[Moment]) -> None:
     """`RowsInvalid` names the columns, and counts the values, that their format cannot hold."""
     if not found:
         return
@@ -84,6 +84,6 @@ def require_exact(table: Table, frame: pl.DataFrame, found: Sequence[Moment]) ->
     told = [f"{name} ({count})" for name, count in counts.items() if count]
     if told:
         raise RowsInvalid(
-            f"table {table.name}: values that their format cannot hold in {', '.join(told)}: give the column a format "
-            "with more parts, or mend the source"
+            f"agreement {agreement_id}: values that their format cannot hold in {', '.join(told)}: mend the source, or "
+            "agree on a format with more parts"
         )

@@ -21,6 +21,7 @@ from schemas.export.page import as_html
 from schemas.export.text import as_markdown
 from schemas.products import product_contract, product_names
 from schemas.reader import read_document
+from tests.agreements import a_document
 
 
 @pytest.mark.parametrize("write", [to_yaml, to_json])
@@ -223,3 +224,23 @@ def test_the_dictionary_of_every_product_is_whole():
         assert all(entry.title or entry.description for entry in told.entries)
         assert as_markdown(told).count("\n### ") == sum(bool(entry.codes) for entry in told.entries)
         assert "None" not in as_html(told)
+
+
+def test_of_fixed_width_it_says_where_a_column_stands():
+    columns = [
+        {"name": "bsn", "logicalType": "string", "customProperties": [{"property": "gla.rule", "value": "bsn"}]},
+        {"name": "uren", "logicalType": "integer", "logicalTypeOptions": {"minimum": -99, "maximum": 99}},
+    ]
+    told = content(a_document(columns, format="fixed"))
+    places = [entry.rules[-1] for entry in told.entries]
+    assert places == ["teken 2 tot en met 10 van het record", "teken 11 tot en met 13 van het record"]
+    assert all(place in as_markdown(told) and place in as_html(told) for place in places)
+    assert not any("record" in rule for entry in content(a_document(columns)).entries for rule in entry.rules)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"), [("refuse", "niet"), ("header-only", "zonder rijen"), ("skip", "overgeslagen")]
+)
+def test_it_says_what_becomes_of_a_period_without_rows(word, told):
+    terms = dict(content(a_document([{"name": "a", "logicalType": "string"}], empty=word)).terms)
+    assert told in terms["Tijdvak zonder rijen"]

@@ -159,7 +159,7 @@ LOSSES = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_moment_that_its_format_cannot_hold_refuses_the_delivery_and_is_not_told(name):
     column, rows = LOSSES[name]
-    with pytest.raises(RowsInvalid, match=r"cannot hold in t \(1\)") as caught:
+    with pytest.raises(RowsInvalid, match=r"GLA-1: .* cannot hold in t \(1\)") as caught:
         written(an_agreement([column], format="csv.zst"), rows)
     assert "2026" not in str(caught.value)
 
