@@ -15,7 +15,7 @@ from apps.cli.copies import Copy, named_copy
 from apps.cli.key_files import read_key_file
 from core.errors import GlaError, ManifestInvalid, SignerUnknown, UnusableInput
 from core.settings import Settings
-from schemas.manifest import Manifest, Pakbon
+from schemas.manifest import Manifest, MutationCounts, Pakbon
 
 _KNOWN_HOSTS = Path("~/.ssh/known_hosts")
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -139,11 +139,21 @@ def _name(manifest: Manifest) -> str:
     return f"{manifest.agreement}, {manifest.period}, edition {manifest.edition}"
 
 
+def _mutations(pakbon: Pakbon, counts: MutationCounts) -> str:
+    base = None if pakbon.plan is None else pakbon.plan.base
+    if base is None:
+        return f"The whole state, {counts.new:,} rows told as new: it takes the place of what you have"
+    told = f"{counts.new:,} new, {counts.changed:,} changed, {counts.ended:,} ended"
+    return f"What changed since {base.period}, edition {base.edition}: {told}"
+
+
 def _print(manifest: Manifest, pakbon: Pakbon, target: Path) -> None:
     click.echo(f"{_name(manifest)}: whole and authentic")
     for file in pakbon.files:  # no table: a path is to be copied, so it is never wrapped
         click.echo(f"  {target / file.filename}  {file.rows:,} rows, {file.size:,} bytes")
     for column, value in pakbon.sums.items():
         click.echo(f"sum of {column}: {value}")
+    if pakbon.mutations is not None:
+        click.echo(_mutations(pakbon, pakbon.mutations))
     if manifest.supersedes:
         click.echo(f"This edition replaces edition {manifest.supersedes}.")
