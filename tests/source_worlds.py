@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from functools import partial
+import contextlib
+import sqlite3
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
+import duckdb
 import polars as pl
 import psycopg
 
 from core.settings import SourceSettings
 from flows.sources.base import Source
+from flows.sources.duckdb_file import duckdb_source
 from flows.sources.files import FileSource
-from flows.sources.postgres.source import PostgresSource
+from flows.sources.postgres.source import postgres_source
+from flows.sources.sqlite_file import sqlite_source
 from tests.servers.postgres import READER, PostgresServer
 
 TABLE = "people"
@@ -27,7 +33,7 @@ class World(Protocol):
     """`source` is what is tested; everything else is what others do to its table."""
 
     source: Source
-    stores_decimals: bool  # else numbers with a fraction are floats
+    stores_as: dict[type[pl.DataType], pl.DataType]  # the types that it does not have
     keeps_a_snapshot: bool  # else a change while reading is an error
 
     def create(self, frame: pl.DataFrame) -> None: ...
@@ -38,7 +44,7 @@ class World(Protocol):
 
 
 class ParquetFile:
-    stores_decimals, keeps_a_snapshot = True, False
+    stores_as, keeps_a_snapshot = {}, False
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{TABLE}.parquet"
@@ -55,7 +61,7 @@ class ParquetFile:
 
 
 class ParquetFolder:
-    stores_decimals, keeps_a_snapshot = True, False
+    stores_as, keeps_a_snapshot = {}, False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / TABLE
@@ -77,7 +83,7 @@ class ParquetFolder:
 
 
 class Csv:
-    stores_decimals, keeps_a_snapshot = False, False
+    stores_as, keeps_a_snapshot = {pl.Decimal: pl.Float64()}, False
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"{TABLE}.csv"
@@ -106,22 +112,25 @@ def _csv(frame: pl.DataFrame, *, header: bool = True) -> str:
 
 
 class Postgres:
-    stores_decimals, keeps_a_snapshot = True, True
+    stores_as, keeps_a_snapshot = {}, True
 
     def __init__(self, server: PostgresServer, database: str, limits: SourceSettings = LIMITS) -> None:
-        self._server, self._database = server, database
-        self.source = PostgresSource("src", f"public.{TABLE}", partial(server.conninfo, database), limits)
+        self.server, self._database = server, database
+        self.source = postgres_source("src", f"public.{TABLE}", self.conninfo, limits)
+
+    def conninfo(self, user: str = READER, **more: object) -> str:
+        return self.server.conninfo(self._database, user, **more)
 
     def create(self, frame: pl.DataFrame) -> None:
         columns = ", ".join(f"{quoted(name)} {postgres_type(dtype)}" for name, dtype in frame.schema.items())
-        with self._server.connect(self._database) as connection:
+        with self.server.connect(self._database) as connection:
             connection.execute(f"CREATE TABLE {TABLE} ({columns})")
             connection.execute(f"GRANT SELECT ON {TABLE} TO {READER}")
         self.append(frame)
 
     def append(self, frame: pl.DataFrame) -> None:
         with (
-            self._server.connect(self._database) as connection,
+            self.server.connect(self._database) as connection,
             connection.cursor() as cursor,
             cursor.copy(f"COPY {TABLE} FROM STDIN") as copy,
         ):
@@ -129,7 +138,7 @@ class Postgres:
                 copy.write_row(row)
 
     def execute(self, text: str) -> None:
-        with self._server.connect(self._database) as connection:
+        with self.server.connect(self._database) as connection:
             connection.execute(text)
 
     def drop(self) -> None:
@@ -146,3 +155,73 @@ def postgres_type(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
         return "timestamp" if dtype.time_zone is None else "timestamptz"
     return POSTGRES_TYPES[type(dtype)]
+
+
+class DuckDb:
+    stores_as, keeps_a_snapshot = {}, True
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "data.duckdb"
+        self.source = duckdb_source("src", self._path, TABLE, LIMITS)
+
+    def create(self, frame: pl.DataFrame) -> None:
+        self.execute(f"CREATE TABLE {TABLE} AS SELECT * FROM frame", frame=frame)
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Refused, by its lock, while somebody reads."""
+        with contextlib.suppress(duckdb.Error):
+            self.execute(f"INSERT INTO {TABLE} SELECT * FROM frame", frame=frame)
+
+    def execute(self, text: str, frame: pl.DataFrame | None = None) -> None:
+        with duckdb.connect(self._path) as connection:
+            if frame is not None:
+                connection.register("frame", frame.to_arrow())
+            connection.execute(text)
+
+    def drop(self) -> None:
+        self.execute(f"DROP TABLE {TABLE}")
+
+
+class Sqlite:
+    stores_as, keeps_a_snapshot = {pl.Decimal: pl.Float64(), pl.Int16: pl.Int64()}, True
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "data.sqlite"
+        self.source = sqlite_source("src", self._path, TABLE, LIMITS)
+
+    def create(self, frame: pl.DataFrame) -> None:
+        columns = ", ".join(f"{quoted(name)} {sqlite_type(dtype)}" for name, dtype in frame.schema.items())
+        self.execute("PRAGMA journal_mode = WAL")
+        self.execute(f"CREATE TABLE {TABLE} ({columns})")
+        self.append(frame)
+
+    def append(self, frame: pl.DataFrame) -> None:
+        marks = ", ".join("?" for _ in frame.columns)
+        with contextlib.closing(sqlite3.connect(self._path)) as connection:
+            connection.executemany(f"INSERT INTO {TABLE} VALUES ({marks})", map(_sqlite_row, frame.iter_rows()))
+            connection.commit()
+
+    def execute(self, text: str) -> None:
+        with contextlib.closing(sqlite3.connect(self._path)) as connection:
+            connection.execute(text)
+            connection.commit()
+
+    def drop(self) -> None:
+        self.execute(f"DROP TABLE {TABLE}")
+
+
+def sqlite_type(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Datetime):
+        return "DATETIME" if dtype.time_zone is None else "TIMESTAMPTZ"
+    if isinstance(dtype, pl.Decimal):
+        return f"DECIMAL({dtype.precision}, {dtype.scale})"
+    if dtype.is_integer():
+        return "INTEGER"
+    return {pl.Float64: "REAL", pl.String: "TEXT", pl.Boolean: "BOOLEAN", pl.Date: "DATE", pl.Time: "TIME"}[type(dtype)]
+
+
+def _sqlite_row(row: tuple[object, ...]) -> list[object]:
+    return [
+        float(value) if isinstance(value, Decimal) else value.isoformat() if isinstance(value, date | time) else value
+        for value in row
+    ]

@@ -66,8 +66,13 @@ def ahead(items: Generator[T], idle_seconds: float, interrupt: Callable[[], None
     finally:
         stopped.set()
         if thread.is_alive():
-            threading.Thread(target=interrupt, name="interrupt", daemon=True).start()
+            threading.Thread(target=_quietly, args=(interrupt,), name="interrupt", daemon=True).start()
             thread.join(_LINGER_SECONDS)
+
+
+def _quietly(interrupt: Callable[[], None]) -> None:
+    with contextlib.suppress(Exception):  # what it would interrupt has just ended, or is past help
+        interrupt()
 
 
 def _next(waiting: queue.Queue[T | _End], idle_seconds: float) -> T | _End:

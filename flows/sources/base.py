@@ -6,11 +6,13 @@ the operator's: see `flows.sources.registry`. Every kind passes one suite, `test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Literal, Protocol
 
 import polars as pl
 
+from core.canonical import digest
 from core.errors import RowsInvalid, SourceColumnMissing
 from flows.sources.plan import ExtractionPlan, Unreadable
 
@@ -70,6 +72,12 @@ class Source(Protocol):
         types, `SourceUnavailable` for what cannot be read, or not in time.
         """
         ...
+
+
+def file_snapshot(kind: Kind, files: Iterable[Path]) -> str:
+    """The state of files by name, size and time of writing; one that is absent does not count."""
+    found = [(file.name, file.stat()) for file in files if file.exists()]
+    return f"{kind} {digest([[name, stat.st_size, str(stat.st_mtime_ns)] for name, stat in found])}"
 
 
 def require_columns(source_id: str, plan: ExtractionPlan, stored: dict[str, pl.DataType]) -> None:

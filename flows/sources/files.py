@@ -15,9 +15,8 @@ from typing import TypeVar
 import polars as pl
 import pyarrow as pa
 
-from core.canonical import digest
 from core.errors import SourceUnavailable, UnusableInput
-from flows.sources.base import Kind, Told, of_equal_size, refuse_unreadable, require_columns, tell_nobody
+from flows.sources.base import Kind, Told, file_snapshot, of_equal_size, refuse_unreadable, require_columns, tell_nobody
 from flows.sources.guess import SAMPLE_ROWS, guessed_types
 from flows.sources.parquet import fast_frames, row_count, stored_types, verified_frames
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
@@ -89,7 +88,7 @@ class FileSource:
         if nested and self.kind == "csv":
             raise UnusableInput(f"source {self.id} is CSV, which cannot hold column {nested[0]}: an array or object")
         before = self._state()
-        told(f"{self.kind} {digest([[name, size, str(written)] for name, _, size, written in before])}")
+        told(self._guarded(lambda: file_snapshot(self.kind, self._files())))
         whole = of_equal_size(self._guarded(lambda: self._frames(plan, stored, unreadable)))
         while (frame := self._guarded(lambda: next(whole, None))) is not None:
             yield frame

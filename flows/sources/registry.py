@@ -17,8 +17,10 @@ from core.files import write_file
 from core.ids import checked_name
 from core.settings import SourceSettings
 from flows.sources.base import Source
+from flows.sources.duckdb_file import duckdb_source
 from flows.sources.files import FileSource
 from flows.sources.registration import Form, Registration, as_file, chosen_table, registration
+from flows.sources.sqlite_file import sqlite_source
 
 Reveal = Callable[[str], str]  # the content of the secret that an `env:` or `file:` URI names
 
@@ -71,11 +73,14 @@ class Sources:
             case "files":
                 return FileSource(source_id, Path(told.place))
             case "postgresql":
-                from flows.sources.postgres.source import PostgresSource  # noqa: PLC0415 - its driver, when needed
+                from flows.sources.postgres.source import postgres_source  # noqa: PLC0415 - its driver, when needed
 
                 chosen = chosen_table(source_id, told, table)
-                return PostgresSource(source_id, chosen, partial(self._reveal, told.place), self._limits)
-        raise UnusableInput(f"source {source_id} is of a kind that is not supported")
+                return postgres_source(source_id, chosen, partial(self._reveal, told.place), self._limits)
+            case "duckdb":
+                return duckdb_source(source_id, Path(told.place), chosen_table(source_id, told, table), self._limits)
+            case "sqlite":
+                return sqlite_source(source_id, Path(told.place), chosen_table(source_id, told, table), self._limits)
 
     def _load(self) -> dict[str, Registration]:
         if not self._path.exists():

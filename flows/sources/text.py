@@ -62,7 +62,7 @@ def _parsed(text: bytes, options: csv.ReadOptions, convert: csv.ConvertOptions) 
 
 def _read_columns(frame: pl.DataFrame, columns: list[PlannedColumn], unreadable: Unreadable) -> pl.DataFrame:
     typed = [column for column in columns if column.dtype != pl.String]
-    read = frame.with_columns(_read(pl.col(each.source_name), each).alias(each.source_name) for each in typed)
+    read = frame.with_columns(read_text(pl.col(each.source_name), each).alias(each.source_name) for each in typed)
     for column in typed:
         lost = read[column.source_name].null_count() - frame[column.source_name].null_count()
         if lost:
@@ -70,7 +70,8 @@ def _read_columns(frame: pl.DataFrame, columns: list[PlannedColumn], unreadable:
     return read
 
 
-def _read(text: pl.Expr, column: PlannedColumn) -> pl.Expr:
+def read_text(text: pl.Expr, column: PlannedColumn) -> pl.Expr:
+    """The values of a column of text that is to be of another type; null where one is not exactly of it."""
     dtype = column.dtype
     if dtype.is_integer():
         return pl.when(text.str.contains(r"^[+-]?[0-9]+$")).then(text.cast(dtype, strict=False))

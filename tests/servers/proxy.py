@@ -26,6 +26,7 @@ class CuttableProxy:
         self.port = int(self._listener.getsockname()[1])
         self._sockets: list[socket.socket] = []
         self._left: int | None = None
+        self._pause_at: int | None = None
         self._stalled = threading.Event()
         self._closed = threading.Event()
         self._threads = [threading.Thread(target=self._accept)]
@@ -37,6 +38,15 @@ class CuttableProxy:
     def stall(self) -> None:
         """Keep the connection open and carry nothing any more."""
         self._stalled.set()
+
+    def pause_after(self, answers: int) -> None:
+        """Stall as soon as a connection carried so many bytes of answers."""
+        self._pause_at = answers
+
+    def resume(self) -> None:
+        """Carry again after a stall."""
+        self._pause_at = None
+        self._stalled.clear()
 
     def cut(self) -> None:
         """Reset every connection now."""
@@ -96,13 +106,16 @@ class CuttableProxy:
                 if not block:
                     target.shutdown(socket.SHUT_WR)
                     return
-                target.sendall(block)
+                room = len(block) if upward or self._every is None else self._every - answered
+                target.sendall(block[:room])
             except TimeoutError:
                 continue
             except OSError:
                 return
             answered += 0 if upward else len(block)
-            if self._every is not None and answered > self._every:
+            if self._pause_at is not None and answered > self._pause_at:
+                self.stall()
+            if self._every is not None and answered >= self._every:
                 self._reset(source, target)
                 return
             if upward and self._left is not None:

@@ -7,19 +7,24 @@ again gives the same order. Policies that hide rows make an error instead of a s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
+import polars as pl
 import pyarrow as pa
+from adbc_driver_manager._reader import AdbcRecordBatchReader
 from adbc_driver_manager.dbapi import Connection, Error
 from adbc_driver_postgresql import dbapi
 
 from core.errors import SourceUnavailable, UnusableInput
 from core.settings import SourceSettings
-from flows.sources.postgres.types import PostgresColumn, setting
+from flows.sources.plan import ExtractionPlan, Unreadable
+from flows.sources.postgres.connection import conninfo
+from flows.sources.postgres.types import PostgresColumn, PostgresDialect, setting, typed
+from flows.sources.sql import quoted, select
 
+BATCH_BYTES = 16 * 1024 * 1024  # of one Arrow batch
+_BATCH_HINT = "adbc.postgresql.batch_size_hint_bytes"
 _STORED_IN_ORDER = ("r", "p", "m")  # relkind of tables, partitioned tables and materialised views
 _SETTINGS = {
     "search_path": "pg_catalog",
@@ -53,37 +58,29 @@ SELECT concat_ws(' ', 'system', (SELECT system_identifier FROM pg_control_system
   'snapshot', pg_current_snapshot()) FROM pg_database d WHERE d.datname = current_database()"""
 
 
-@dataclass(frozen=True)
-class Relation:
-    """A table that is offered, as the catalogue describes it."""
+class PostgresSession:
+    """A transaction for one table, as `flows.sources.database.Session` says."""
 
-    columns: dict[str, PostgresColumn]
-    in_stored_order: bool
-
-
-class Session:
-    """A transaction for one table, named by schema and name. Foreign exceptions are the caller's to translate."""
-
-    def __init__(self, source_id: str, schema: str, table: str, limits: SourceSettings) -> None:
+    def __init__(
+        self, source_id: str, table: tuple[str, str], connection: Callable[[], str], limits: SourceSettings
+    ) -> None:
         self._source_id = source_id
-        self._names = (schema, table)
+        self._table = table
+        self._conninfo = connection
         self._limits = limits
         self._connection: Connection | None = None
+        self._columns: dict[str, PostgresColumn] = {}
+        self._in_stored_order = False
 
-    def connect(self, conninfo: str) -> Self:
+    def open(self) -> None:
         """Connect, and begin the one snapshot in which everything is read."""
-        self._connection = dbapi.connect(conninfo)
+        self._connection = dbapi.connect(conninfo(self._source_id, self._conninfo(), self._limits))
         self._run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         milliseconds = str(round(self._limits.statement_seconds * 1000))
         self._set(_SETTINGS | {"statement_timeout": milliseconds, "lock_timeout": milliseconds})
-        return self
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
+    def close(self) -> None:
+        """End the transaction and the connection."""
         if self._connection is not None:
             self._connection.close()
 
@@ -93,30 +90,46 @@ class Session:
             with contextlib.suppress(Error):
                 self._connection.adbc_cancel()
 
-    def relation(self) -> Relation:
-        """The table; `SourceUnavailable` if there is none, `UnusableInput` if the role could change it."""
-        found = self._rows(_TABLE, self._names)
+    def types(self) -> dict[str, pl.DataType]:
+        """The columns; `SourceUnavailable` if there is no table, `UnusableInput` if the role could change it."""
+        name = ".".join(self._table)
+        found = self._rows(_TABLE, self._table)
         if not found:
-            raise SourceUnavailable(f"source {self._source_id} has no table {'.'.join(self._names)}: restore it")
+            raise SourceUnavailable(f"source {self._source_id} has no table {name}: restore it")
         oid, kind, writable = found[0]
         if writable:
             raise UnusableInput(
-                f"source {self._source_id} is read by a role that can change table {'.'.join(self._names)}: "
+                f"source {self._source_id} is read by a role that can change table {name}: "
                 "connect with one that was granted SELECT and nothing else"
             )
-        columns = [PostgresColumn(*row) for row in self._rows(_COLUMNS, [str(oid)])]
-        return Relation({each.name: each for each in columns}, kind in _STORED_IN_ORDER)
+        self._in_stored_order = kind in _STORED_IN_ORDER
+        self._columns = {row[0]: PostgresColumn(*row) for row in self._rows(_COLUMNS, [str(oid)])}
+        return {each.name: each.dtype for each in self._columns.values()}
 
     def snapshot(self) -> str:
         """Which state is read: server, database, and the transactions that it has seen."""
         return f"postgresql {self._rows(_SNAPSHOT)[0][0]}"
 
-    def stream(self, text: str, parameters: Sequence[str]) -> Generator[pa.RecordBatch]:
-        """The batches of a SELECT whose parameters are settings (`flows.sources.postgres.types.setting`)."""
-        self._set({setting(number): value for number, value in enumerate(parameters)})
+    def stream(self, plan: ExtractionPlan) -> Generator[pa.RecordBatch]:
+        """The batches of the plan's SELECT."""
+        types = {each.name: each.dtype for each in self._columns.values()}
+        table = ".".join(map(quoted, self._table))
+        query = select(PostgresDialect(self._columns), table, plan, types, sorted_by_all=not self._in_stored_order)
+        self._set({setting(number): value for number, value in enumerate(query.parameters)})
         with self._open.cursor() as cursor:
-            cursor.execute(text)
-            yield from cursor.fetch_record_batch()
+            cursor.adbc_statement.set_options(**{_BATCH_HINT: str(BATCH_BYTES)})
+            cursor.execute(query.text)
+            # the driver's own reader: that of Arrow, which `fetch_record_batch` gives, loses the SQLSTATE of an error
+            handle = cursor.fetch_arrow()
+            yield from AdbcRecordBatchReader._import_from_c(handle.address)  # noqa: SLF001
+
+    def frame(self, piece: pa.RecordBatch, plan: ExtractionPlan, unreadable: Unreadable) -> pl.DataFrame:
+        """Types of ours; `SourceUnavailable` if a type was changed between looking and reading."""
+        columns = [(each.name, self._columns[each.source_name]) for each in plan.columns]
+        frame = pl.DataFrame(pl.from_arrow(piece))
+        if frame.dtypes != [column.arrives_as for _, column in columns]:
+            raise SourceUnavailable(f"source {self._source_id} changed while it was read: resume when it is complete")
+        return typed(frame, [column.null_count for column in piece.columns], columns, unreadable)
 
     @property
     def _open(self) -> Connection:

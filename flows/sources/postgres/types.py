@@ -7,7 +7,7 @@ Moments with a time zone are instants, which PostgreSQL keeps without the zone: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -16,6 +16,7 @@ import polars as pl
 
 from flows.sources.plan import Unreadable
 from flows.sources.sql import quoted
+from flows.sources.values import without_impossible
 
 _PLAIN: dict[str, pl.DataType] = {
     "int2": pl.Int16(),
@@ -37,8 +38,6 @@ _MOST_DIGITS = 38
 _SQL_NAMES: dict[type[pl.DataType], str] = {
     pl.Float32: "float4", pl.Float64: "float8", pl.String: "text", pl.Boolean: "bool", pl.Date: "date",
 }  # fmt: skip
-_DAYS = (date(1, 1, 1).toordinal() - date(1970, 1, 1).toordinal(), date(9999, 12, 31).toordinal() - 719_163)
-_DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)
@@ -99,36 +98,25 @@ def setting(parameter: int) -> str:
     return f"gla.p{parameter}"
 
 
-def typed(frame: pl.DataFrame, columns: list[tuple[str, PostgresColumn]], unreadable: Unreadable) -> pl.DataFrame:
-    """The frame under its delivered names, with types of ours; `unreadable` hears of values that are lost by it."""
+def typed(
+    frame: pl.DataFrame, nulls: Sequence[int], columns: Sequence[tuple[str, PostgresColumn]], unreadable: Unreadable
+) -> pl.DataFrame:
+    """The frame under its delivered names, with types of ours; `unreadable` hears of values that are lost by it.
+
+    `nulls` are the numbers of nulls as the database gave them: Polars takes 24:00 for one.
+    """
     read = pl.DataFrame(
         [_held(frame.to_series(at), each).alias(name) for at, (name, each) in enumerate(columns)],
     )
     for at, (name, _) in enumerate(columns):
-        if lost := read.to_series(at).null_count() - frame.to_series(at).null_count():
+        if lost := read.to_series(at).null_count() - nulls[at]:
             unreadable(name, lost)
     return read
 
 
 def _held(values: pl.Series, column: PostgresColumn) -> pl.Series:
     dtype = column.dtype
-    if isinstance(dtype, pl.Decimal):
-        return values.cast(dtype, strict=False)
-    bounds = _bounds(dtype)
-    if bounds is None:
-        return values
-    stored = values.to_physical()
-    if values.is_empty() or stored.is_between(*bounds).all():
-        return values
-    return pl.select(pl.when(stored.is_between(*bounds)).then(stored).cast(dtype)).to_series()
-
-
-def _bounds(dtype: pl.DataType) -> tuple[int, int] | None:
-    if dtype == pl.Date:
-        return _DAYS
-    if isinstance(dtype, pl.Datetime):
-        return _DAYS[0] * _DAY, (_DAYS[1] + 1) * _DAY - 1
-    return (0, _DAY * 1000 - 1) if dtype == pl.Time else None
+    return values.cast(dtype, strict=False) if isinstance(dtype, pl.Decimal) else without_impossible(values)
 
 
 def _sql_name(dtype: pl.DataType) -> str:

@@ -1,5 +1,9 @@
 """Registered sources: an agreement can name an id and nothing else."""
 
+import contextlib
+import json
+import sqlite3
+
 import polars as pl
 import pytest
 
@@ -67,5 +71,82 @@ def test_unknown_id_and_damaged_registry_say_what_to_do(sources, tmp_path):
         sources.get("absent")
     (tmp_path / "config").mkdir(exist_ok=True)
     (tmp_path / "config" / "sources.json").write_text('{"sources": [1]}')
+    with pytest.raises(UnusableInput, match="register the sources again"):
+        sources.list()
+
+
+@pytest.fixture
+def database(tmp_path):
+    path = tmp_path / "data.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE one (n INTEGER)")
+        connection.execute("CREATE TABLE two (s TEXT)")
+        connection.commit()
+    return path
+
+
+def test_an_entry_of_an_older_version_is_a_path(sources, parquet, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "sources.json").write_text(f'{{"sources": {{"one": "{parquet}"}}}}')
+    assert list(sources.get("one").schema()) == ["n"]
+
+
+def test_what_a_database_offers_is_said_when_it_is_registered(sources, database):
+    with pytest.raises(UnusableInput, match="--table"):
+        sources.add("db", str(database))
+    with pytest.raises(SourceUnavailable, match="no table three"):
+        sources.add("db", str(database), tables=("one", "three"))
+    assert sources.list() == []
+    sources.add("db", str(database), owner="Register", tables=("one",))
+    assert (
+        list(sources.get("db").schema()) == list(sources.get("db", "whatever the contract calls it").schema()) == ["n"]
+    )
+    assert (sources.registration("db").form, sources.registration("db").owner) == ("sqlite", "Register")
+
+
+def test_of_several_tables_only_one_that_is_offered_can_be_named(sources, database):
+    sources.add("db", str(database), tables=("one", "two"))
+    assert list(sources.get("db", "two").schema()) == ["s"]
+    with pytest.raises(UnusableInput, match=r"several tables \(one, two\)"):
+        sources.get("db")
+    for name in ("sqlite_schema", "ONE", "one; DROP TABLE two", "three"):
+        with pytest.raises(UnusableInput, match="does not offer"):
+            sources.get("db", name)
+
+
+def test_tables_can_be_added_to_a_source_and_taken_away(sources, database):
+    sources.add("db", str(database), tables=("one",))
+    sources.add("db", str(database), tables=("one", "two"))
+    sources.add("db", str(database), tables=("two",))
+    assert list(sources.get("db").schema()) == ["s"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql://user:geheim@host/db", "host=h password=geheim", "pkcs11:token=x", "env:"]
+)
+def test_a_connection_is_registered_by_where_it_is_and_never_itself(sources, tmp_path, uri):
+    with pytest.raises(UnusableInput, match="env:NAME or file:PATH") as caught:
+        sources.add("db", uri, form="postgresql", tables=("one",))
+    assert "geheim" not in str(caught.value)
+    assert not (tmp_path / "config").exists()
+
+
+@pytest.mark.parametrize("tables", [("one", "one"), ("",), ("a\nb",)])
+def test_a_table_is_named_once_and_in_printable_characters(sources, database, tables):
+    with pytest.raises(UnusableInput, match="printable"):
+        sources.add("db", str(database), tables=tables)
+
+
+def test_files_offer_no_tables(sources, parquet):
+    with pytest.raises(UnusableInput, match="one table"):
+        sources.add("one", str(parquet), tables=("n",))
+
+
+@pytest.mark.parametrize(
+    "entry", [1, None, {}, {"form": "files"}, {"form": "oracle", "place": "p", "owner": "", "tables": []}]
+)
+def test_an_entry_that_is_no_registration_is_refused(sources, tmp_path, entry):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "sources.json").write_text(json.dumps({"sources": {"one": entry}}))
     with pytest.raises(UnusableInput, match="register the sources again"):
         sources.list()
