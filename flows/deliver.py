@@ -30,7 +30,7 @@ _RETRY_SECONDS: list[float] = [5, 30, 120]
 
 @flow(name="deliver", flow_run_name="{agreement} {period} {mode}", persist_result=False, log_prints=False)
 def deliver(
-    agreement: str, period: str, requested_by: str, mode: Mode = Mode.RESUME, reason: str = ""
+    agreement: str, period: str, requested_by: str, mode: Mode = Mode.RESUME, reason: str = "", full: bool = False
 ) -> dict[str, Any]:
     """Deliver a period, or run a delivery again. Safe to start twice: the ledger lets one delivery happen once.
 
@@ -39,7 +39,8 @@ def deliver(
         period: YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END (END included).
         requested_by: Your name. The open-source Prefect server knows no users, so the ledger asks.
         mode: resume goes on from the last step; redeliver sends the same bytes; correct extracts again.
-        reason: Why; shown in the history. Required for redeliver and correct.
+        reason: Why; shown in the history. Required for redeliver, correct and full.
+        full: Of a mutation delivery: the whole state again, as new.
     """
     order = Order(
         agreement_id=agreement,
@@ -47,6 +48,7 @@ def deliver(
         requested_by=requested_by,
         mode=mode,
         reason=reason,
+        full=full,
     )
     services = open_services(Settings())
     try:

@@ -21,15 +21,18 @@ from flows.wiring import open_services
 @click.argument("agreement")
 @click.argument("period")
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), default=Mode.RESUME.value, show_default=True)
-@click.option("--reason", default="", help="Why; shown in the history. Required for redeliver and correct.")
+@click.option("--reason", default="", help="Why; shown in the history. Required for redeliver, correct and --full.")
+@click.option("--full", is_flag=True, help="Of a mutation delivery: the whole state again, as new. Needs a reason.")
 @click.option("--by", "requested_by", default="", help="Who asks; the name of the system's user by default.")
 @click.pass_obj
-def deliver(settings: Settings, agreement: str, period: str, mode: str, reason: str, requested_by: str) -> None:
+def deliver(
+    settings: Settings, agreement: str, period: str, mode: str, reason: str, requested_by: str, *, full: bool
+) -> None:
     """Deliver PERIOD of AGREEMENT. PERIOD is YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END (END included).
 
     Starting it twice is harmless: a delivery that is done is not done again.
     """
-    order = Order(agreement, Period.parse(period), requested_by or getpass.getuser(), Mode(mode), reason)
+    order = Order(agreement, Period.parse(period), requested_by or getpass.getuser(), Mode(mode), reason, full)
     started = time.monotonic()
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

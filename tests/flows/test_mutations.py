@@ -8,12 +8,19 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
+from apps.cli.agreement import agreement as agreement_command
+from apps.cli.deliver import deliver as deliver_command
+from apps.cli.open_delivery import open_delivery as open_command
 from core.errors import DeliveryBusy, DeliveryStateError, RowsInvalid, UnusableInput
 from core.period import Period
+from core.settings import Settings
 from flows.steps import lifecycle, path
+from flows.steps.drift import drift
 from flows.steps.order import Mode, Order
 from keys.private.opening import open_envelope
+from keys.sshsig import Namespace
 from schemas.manifest import Manifest, Pakbon
 from tests.delivery_world import AGREEMENT, MARCH, NOW
 from tests.flows.test_rerun import stop_before
@@ -284,6 +291,21 @@ def test_the_whole_state_needs_a_reason_and_an_extraction(mode, reason):
         Order(AGREEMENT, MARCH, "tester", mode, reason, full=True)
 
 
+def test_the_whole_state_is_asked_only_of_mutations(world):
+    world.conclude()
+    with pytest.raises(UnusableInput, match=r"no gla\.mutations"):
+        deliver(world, reason="lost", full=True)
+
+
+def test_the_command_delivers_the_whole_state_again(mutating):
+    deliver(mutating)
+    settings = mutating.services.settings
+    words = [AGREEMENT, "2026-03", "--mode", "correct", "--full", "--reason", "lost"]
+    done = CliRunner().invoke(deliver_command, words, obj=settings, catch_exceptions=False)
+    assert "1,000 rows" in done.output
+    assert "holds the same data as edition 1" in done.output
+
+
 def damaged(path):
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
@@ -353,3 +375,32 @@ def test_a_full_delivery_keeps_no_state(world):
     deliver(world)
     assert not (world.home / "mutations").exists()
     assert pakbon_of(world).mutations is None
+
+
+def test_an_agreement_shown_says_that_only_changes_are_told(mutating):
+    shown = CliRunner().invoke(agreement_command, ["show", AGREEMENT], obj=mutating.services.settings)
+    assert "only what changed" in shown.output
+
+
+def test_drift_does_not_miss_the_column_that_no_source_has(mutating):
+    assert drift(mutating.services, AGREEMENT) == []
+
+
+def test_gla_open_says_what_the_rows_are_compared_with(mutating, tmp_path):
+    deliver(mutating)
+    change_source(mutating, raise_amounts(1, 2))
+    deliver(mutating, APRIL)
+    key, signed = tmp_path / "age.key", tmp_path / "agreement.json"
+    key.write_text(mutating.identity.secret_text() + "\n")
+    key.chmod(0o600)
+    canonical = (mutating.home / "agreements" / f"{AGREEMENT}.json").read_bytes()
+    signed.write_bytes(canonical)
+    signed.with_name("agreement.json.sig").write_text(mutating.signer.sign(canonical, Namespace.AGREEMENT))
+    told = []
+    for period in (MARCH, APRIL):
+        words = [str(mutating.published(1, period)), "-i", str(key), "--agreement", str(signed)]
+        words += ["-o", str(tmp_path / str(period))]
+        done = CliRunner().invoke(open_command, words, obj=Settings(home=tmp_path / "theirs"), catch_exceptions=False)
+        told.append(done.output)
+    assert "The whole state, 1,000 rows told as new" in told[0]
+    assert "What changed since 2026-03, edition 1: 0 new, 2 changed, 0 ended" in told[1]

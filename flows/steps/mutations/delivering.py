@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import polars as pl
 
-from core.errors import DeliveryStateError, Unexpected
+from core.errors import DeliveryStateError, Unexpected, UnusableInput
 from flows.steps.extract import Read
 from flows.steps.mutations import chain
 from flows.steps.mutations.chain import Link
@@ -67,6 +67,8 @@ def mutations(
     """
     term = agreement.mutations
     if term is None:
+        if order.full:
+            raise UnusableInput(f"agreement {agreement.id} has no gla.mutations: each delivery is the whole state")
         yield None
         return
     chain.require_alone(services, claim)
