@@ -26,6 +26,7 @@ from schemas.agreement import load_agreement
 from tests import fixed_reader
 from tests.delivery_world import AGREEMENT, MARCH, NOW
 from tests.flows.test_deliver_path import fixed_document, open_it
+from tests.flows.test_mutations import mutation_document
 from tests.servers.postgres import postgresql_database, postgresql_server
 
 __all__ = ["postgresql_database", "postgresql_server"]
@@ -226,3 +227,24 @@ def test_a_run_that_is_stopped_before_it_records_the_skip_is_resumed(plain):
     assert history(plain.services.engine)[0].state == "failed"
     assert path.run(plain.services, plain.order()).skipped
     assert verify(plain.services.engine, []).deliveries == 1
+
+
+def test_a_period_in_which_nothing_changed_is_skipped_and_the_next_tells_what_changed_since_the_last_delivered(plain):
+    plain.conclude(mutation_document(plain, empty="skip"))
+    path.run(plain.services, plain.order(period=FEBRUARY))
+    assert path.run(plain.services, plain.order()).skipped
+    add_march(plain)
+    april = Period.parse("2026-04")
+    assert path.run(plain.services, plain.order(period=april)).rows == 20
+    _, pakbon, _ = open_it(plain, period=april)
+    assert (pakbon.plan.base.period, pakbon.mutations.new) == ("2026-02", 20)
+
+
+def test_the_header_of_csv_fits_the_rows_also_where_the_mutation_comes_first(plain):
+    document = mutation_document(plain, format="csv")
+    document["schema"][0]["properties"].insert(0, document["schema"][0]["properties"].pop())
+    plain.conclude(document)
+    path.run(plain.services, plain.order())
+    _, _, out = open_it(plain)
+    found = pl.read_csv(out / "people.csv", infer_schema=False)
+    assert (found.columns[0], found["mutatie"].unique().to_list(), found.height) == ("mutatie", ["N"], 590)

@@ -73,14 +73,15 @@ class CsvRows:
     """
 
     def __init__(self, agreement: Agreement, target: DigestingWriter, empty: pl.DataFrame) -> None:
-        self._agreement = agreement
+        self._agreement, self._columns = agreement, empty.columns
         self._stream = COMPRESSIONS[agreement.file_format](target)
         self._put(empty, header=True)
 
     def write(self, frame: pl.DataFrame) -> None:
         found = moments(self._agreement.contract.table, frame.schema)
         require_exact(self._agreement.id, frame, found)
-        self._put(frame.with_columns(each.text.alias(each.name) for each in found), header=False)
+        written = frame.with_columns(each.text.alias(each.name) for each in found)
+        self._put(written.select(self._columns), header=False)  # as the header has them
 
     def _put(self, frame: pl.DataFrame, *, header: bool) -> None:
         frame.write_csv(self._stream, include_header=header, line_terminator="\r\n")  # type: ignore[call-overload]

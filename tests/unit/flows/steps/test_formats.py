@@ -35,7 +35,8 @@ OPENED = {
 
 def written(agreement, *frames, empty=None):
     target = io.BytesIO()
-    with row_writer(agreement, MARCH, DigestingWriter(target), frames[0].clear() if frames else empty) as writer:
+    empty = frames[0].clear() if empty is None else empty
+    with row_writer(agreement, MARCH, DigestingWriter(target), empty) as writer:
         for frame in frames:
             writer.write(frame)
     return target.getvalue()
@@ -52,6 +53,13 @@ def test_rows_read_in_other_pieces_give_the_same_bytes(file_format):
     assert pieces.n_chunks() == 3
     agreement = an_agreement(COUNTED, format=file_format)
     assert written(agreement, pieces) == written(agreement, whole)
+
+
+@pytest.mark.parametrize("file_format", get_args(FileFormat))
+def test_columns_stand_in_the_order_of_the_contract_in_whatever_order_they_come(file_format):
+    rows = pl.DataFrame({"n": [1, 2], "s": ["a", "b"]})
+    agreement, empty = an_agreement(COUNTED, format=file_format), rows.clear()
+    assert written(agreement, rows.select("s", "n"), empty=empty) == written(agreement, rows, empty=empty)
 
 
 @pytest.mark.parametrize("file_format", OPENED)
