@@ -27,7 +27,8 @@ class ParquetRows:
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, frame: pl.DataFrame) -> None:
-        frame = frame.select(self._empty.columns).rechunk()  # the same rows give the same bytes, in whatever pieces they were read
+        # the same rows give the same bytes, in whatever pieces and order of columns they were read
+        frame = frame.select(self._empty.columns).rechunk()
         table = frame.to_arrow()
         if self._writer is None:
             self._writer = pq.ParquetWriter(
