@@ -29,7 +29,7 @@ def form(period="2026-03", mode="resume", reason="", requested_by="A. Operator")
 def test_the_form_has_a_drop_down_and_says_what_each_field_is(prefect):
     schema = prefect.deployment("deliver/deliver")["parameter_openapi_schema"]
     fields = schema["properties"]
-    assert list(fields) == ["agreement", "period", "requested_by", "mode", "reason"]
+    assert list(fields) == ["agreement", "period", "requested_by", "mode", "reason", "full"]
     assert schema["required"] == ["agreement", "period", "requested_by"]
     assert all(fields[name].get("description") for name in fields)
     assert schema["definitions"]["Mode"]["enum"] == ["resume", "redeliver", "correct"]
