@@ -42,6 +42,7 @@ from schemas.filters import Filter, parse_filter
 from schemas.fixed_width import layout
 from schemas.mutations import MutationsTerm, mutations_term
 from schemas.participants import MOST_PEOPLE, ParticipantsTerm
+from schemas.written import written_form
 
 FileFormat = Literal["parquet", "csv", "csv.gz", "csv.zst", "fixed"]
 OnEmpty = Literal["refuse", "header-only", "skip"]
@@ -232,17 +233,21 @@ class _Terms:
         nested = [column.name for column in self.contract.table.columns if column.is_nested]
         if chosen != "parquet" and nested:
             raise self._wrong("gla.format", f"column {nested[0]} is an array or object, which only parquet can hold")
-        if chosen == "fixed":
-            self._require_fixed_widths()
+        if chosen != "parquet":
+            self._require_text(chosen)
         return chosen
 
-    def _require_fixed_widths(self) -> None:
+    def _require_text(self, chosen: FileFormat) -> None:
+        """Every column can be written as text; for fixed width in a number of characters that is known."""
         try:
-            layout(self.contract.table)
+            if chosen == "fixed":
+                layout(self.contract.table)
+            for column in self.contract.table.columns:
+                written_form(column)
             return
         except UnusableInput as error:
             reason = str(error)
-        raise self._wrong("gla.format", f"fixed: {reason}")
+        raise self._wrong("gla.format", f"{chosen}: {reason}")
 
     def on_empty(self) -> OnEmpty:
         if self.contract.custom("gla.empty") == "deliver":  # the older word, in agreements that were signed with it

@@ -103,6 +103,15 @@ def test_a_column_without_fixed_width_is_refused_by_name_when_it_is_offered_and_
     assert any("column c " in message and told in message for message in errors)
 
 
+@pytest.mark.parametrize("file_format", ["csv", "csv.gz", "csv.zst"])
+@pytest.mark.parametrize("name", ["date whose form has no day", "date whose form has an offset"])
+def test_csv_refuses_a_form_that_loses_a_part_of_the_date_or_that_has_more_than_it(name, file_format):
+    promise, told = REFUSED[name]
+    with pytest.raises(UnusableInput, match=f"gla.format: {file_format}: column c .*{told}"):
+        an_agreement([promise], format=file_format)
+    assert an_agreement([promise], format="parquet").file_format == "parquet"
+
+
 def test_a_record_may_have_just_as_many_characters_as_the_limit():
     assert fields(column("string", maxLength=MOST_CHARACTERS - 1)) == [(2, MOST_CHARACTERS - 1)]
 
