@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 import duckdb
 import polars as pl
@@ -15,6 +17,7 @@ import psycopg
 
 from core.settings import SourceSettings
 from flows.sources.base import Source
+from flows.sources.dataset import DatasetSource, LocalPlace
 from flows.sources.duckdb_file import duckdb_source
 from flows.sources.files import FileSource
 from flows.sources.postgres.source import postgres_source
@@ -80,6 +83,32 @@ class ParquetFolder:
         for file in self._folder.iterdir():
             file.unlink()
         self._folder.rmdir()
+
+
+class Dataset:
+    """Folders by the last column, if it has one value; the files below are in turn in one folder or another."""
+
+    stores_as, keeps_a_snapshot = {}, False
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / TABLE
+        self.source = DatasetSource("src", LocalPlace(self._folder))
+
+    def create(self, frame: pl.DataFrame) -> None:
+        key = frame.columns[-1]
+        constant = frame[key].n_unique() == 1
+        self._below = self._folder / f"{quote(key)}={quote(frame[key][0])}" if constant else self._folder
+        self._below.mkdir(parents=True)
+        kept = frame.drop(key) if constant else frame
+        half = frame.height // 2
+        for number, part in enumerate([kept[:half], kept[half:]]):
+            part.write_parquet(self._below / f"{number}.parquet", row_group_size=500)
+
+    def append(self, frame: pl.DataFrame) -> None:
+        frame.write_parquet(self._below / "2.parquet")
+
+    def drop(self) -> None:
+        shutil.rmtree(self._folder)
 
 
 class Csv:

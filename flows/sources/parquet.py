@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.sources.plan import ExtractionPlan
+from flows.sources.plan import ExtractionPlan, PlannedColumn
 
 MOST_COLUMNS = 10_000
 _ROWS_AT_ONCE = 131_072
@@ -34,7 +34,7 @@ def stored_types(files: Sequence[Path]) -> dict[str, pl.DataType]:
     Arrow reads the metadata of every file first: a nested schema of many levels is a stack overflow in Polars.
     """
     opened = [_opened(file) for file in files]
-    return _polars_types(opened[0].schema_arrow)
+    return polars_types(opened[0].schema_arrow)
 
 
 def row_count(files: Sequence[Path]) -> int:
@@ -47,10 +47,18 @@ def fast_frames(files: Sequence[Path], plan: ExtractionPlan, stored: dict[str, p
     scan = pl.scan_parquet(
         list(files), glob=False, hive_partitioning=False, extra_columns="ignore", missing_columns="raise"
     )
+    return scanned(scan, plan.columns, plan.source_filter.expression(plan.period, stored), {})
+
+
+def scanned(
+    scan: pl.LazyFrame, columns: Sequence[PlannedColumn], keep: pl.Expr, constants: Mapping[str, pl.Expr]
+) -> Iterator[pl.DataFrame]:
+    """Columns and rows of a scan in the order of its files; a column in `constants` has that value everywhere."""
     kinds = scan.collect_schema()
     coded = [name for name, dtype in kinds.items() if dtype.base_type() in (pl.Categorical, pl.Enum)]
-    rows = scan.with_columns(pl.col(coded).cast(pl.String)).filter(plan.source_filter.expression(plan.period, stored))
-    return _streamed(rows.select(pl.col(each.source_name).alias(each.name) for each in plan.columns))
+    rows = scan.with_columns(pl.col(coded).cast(pl.String)).filter(keep)
+    whole = rows.with_columns(value.alias(name) for name, value in constants.items())
+    return _streamed(whole.select(pl.col(each.source_name).alias(each.name) for each in columns))
 
 
 def verified_frames(
@@ -75,7 +83,8 @@ def _opened(file: Path, coded: Sequence[str] = ()) -> pq.ParquetFile:
     return opened
 
 
-def _polars_types(schema: pa.Schema) -> dict[str, pl.DataType]:
+def polars_types(schema: pa.Schema) -> dict[str, pl.DataType]:
+    """The columns of an Arrow schema; categories are text. Raises `pa.ArrowInvalid` for a type that Polars lacks."""
     plain = [field.with_type(field.type.value_type) if _is_coded(field.type) else field for field in schema]
     return dict(_frame(pa.schema(plain).empty_table()).schema)
 
@@ -86,7 +95,7 @@ def _is_coded(dtype: pa.DataType) -> bool:
 
 def _verified(file: Path, types: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:
     schema = _opened(file).schema_arrow
-    found = _polars_types(schema)
+    found = polars_types(schema)
     if any(found.get(name) != dtype for name, dtype in types.items()):
         raise pa.ArrowInvalid("files of one folder differ in a column")
     opened = _opened(file, [name for name in types if types[name] == pl.String])

@@ -17,6 +17,7 @@ from core.files import write_file
 from core.ids import checked_name
 from core.settings import SourceSettings
 from flows.sources.base import Source
+from flows.sources.dataset import DatasetSource, LocalPlace
 from flows.sources.duckdb_file import duckdb_source
 from flows.sources.files import FileSource
 from flows.sources.registration import Form, Registration, as_file, chosen_table, registration
@@ -71,7 +72,9 @@ class Sources:
     def _open(self, source_id: str, told: Registration, table: str | None) -> Source:
         match told.form:
             case "files":
-                return FileSource(source_id, Path(told.place))
+                path = Path(told.place)
+                nested = path.is_dir() and any("=" in each.name and each.is_dir() for each in path.iterdir())
+                return DatasetSource(source_id, LocalPlace(path)) if nested else FileSource(source_id, path)
             case "postgresql":
                 from flows.sources.postgres.source import postgres_source  # noqa: PLC0415 - its driver, when needed
 

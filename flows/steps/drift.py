@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,20 +83,20 @@ def drift_of_all(services: Services) -> tuple[list[Drift], int]:
 
 
 def _compared(agreement: Agreement, source: Source, period: Period) -> Iterator[Drift]:
-    compiled, stored = compile_table(agreement.contract.table), source.schema()
+    compiled, stored, untyped = compile_table(agreement.contract.table), source.schema(), source.untyped()
     plan = extract.plan(agreement, compiled, period)
     delivered = {column.source_name for column in plan.columns}
     for column in (each for each in compiled.table.columns if each.source_name in delivered):
         if column.source_name not in stored:
-            yield _missing(agreement, column, _candidates(column, compiled, stored, typed=source.kind != "csv"))
-        elif source.kind != "csv":
+            yield _missing(agreement, column, _candidates(column, compiled, stored, untyped))
+        elif column.source_name not in untyped:
             yield from _changed(agreement, column, stored[column.source_name])
     lost = sorted(plan.source_filter.columns - stored.keys() - delivered)
     for name in lost:
         sentence = f"source {agreement.source} has no column {name}, by which the agreement chooses its rows: "
         yield Drift(agreement.id, name, "missing", f"{sentence}restore it, or no row can be delivered")
     if plan.source_filter.columns <= stored.keys():
-        yield from _filter(agreement, plan, compiled, stored, typed=source.kind != "csv")
+        yield from _filter(agreement, plan, compiled, stored, untyped)
 
 
 def _missing(agreement: Agreement, column: Column, candidates: tuple[str, ...]) -> Drift:
@@ -108,12 +108,14 @@ def _missing(agreement: Agreement, column: Column, candidates: tuple[str, ...]) 
 
 
 def _candidates(
-    column: Column, compiled: CompiledTable, stored: Mapping[str, pl.DataType], *, typed: bool
+    column: Column, compiled: CompiledTable, stored: Mapping[str, pl.DataType], untyped: Container[str]
 ) -> tuple[str, ...]:
     """Columns that no agreement names, of a fitting type and with a name like the missing one's."""
     taken = {each.source_name for each in compiled.table.columns}
     free = {
-        _simple(name): name for name in stored if name not in taken and (not typed or accepts(column, stored[name]))
+        _simple(name): name
+        for name in stored
+        if name not in taken and (name in untyped or accepts(column, stored[name]))
     }
     wanted = (_simple(column.source_name), _simple(column.name))
     close = [name for each in wanted for name in difflib.get_close_matches(each, free, _MOST_CANDIDATES, _ALIKE)]
@@ -153,12 +155,11 @@ def _filter(
     plan: ExtractionPlan,
     compiled: CompiledTable,
     stored: Mapping[str, pl.DataType],
-    *,
-    typed: bool,
+    untyped: Container[str],
 ) -> Iterator[Drift]:
     """The filter over the types that the source has now, as an extraction would build it."""
     by_source = {column.source_name: compiled.dtypes[column.name] for column in compiled.table.columns}
-    types = stored if typed else {name: by_source.get(name, dtype) for name, dtype in stored.items()}
+    types = {name: by_source.get(name, dtype) if name in untyped else dtype for name, dtype in stored.items()}
     try:
         plan.source_filter.expression(plan.period, types)
     except UnusableInput as error:

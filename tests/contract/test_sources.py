@@ -15,7 +15,7 @@ from core.errors import GlaError, SourceColumnMissing, SourceUnavailable, Unusab
 from core.period import Period
 from flows.sources.plan import ExtractionPlan, PlannedColumn
 from schemas.filters import parse_filter
-from tests.source_worlds import Csv, DuckDb, ParquetFile, ParquetFolder, Postgres, Sqlite, World
+from tests.source_worlds import Csv, Dataset, DuckDb, ParquetFile, ParquetFolder, Postgres, Sqlite, World
 
 JANUARY = Period.parse("2026-01")
 
@@ -61,19 +61,16 @@ FRAME = pl.DataFrame(
 NUMBERS = pl.DataFrame({"n": range(2500), "s": [f"row {number}" for number in range(2500)]})
 
 
-@pytest.fixture(params=["parquet", "folder", "csv", "duckdb", "sqlite", "postgresql"])
+FILES = {
+    "parquet": ParquetFile, "folder": ParquetFolder, "dataset": Dataset, "csv": Csv, "duckdb": DuckDb, "sqlite": Sqlite,
+}  # fmt: skip
+
+
+@pytest.fixture(params=[*FILES, "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
-    match request.param:
-        case "parquet":
-            return ParquetFile(tmp_path)
-        case "folder":
-            return ParquetFolder(tmp_path)
-        case "csv":
-            return Csv(tmp_path)
-        case "duckdb":
-            return DuckDb(tmp_path)
-        case "sqlite":
-            return Sqlite(tmp_path)
+    if request.param in FILES:
+        made: World = FILES[request.param](tmp_path)
+        return made
     server = request.getfixturevalue("postgresql_server")
     return Postgres(server, server.create_database())
 
