@@ -27,6 +27,7 @@ class DropzoneSettings(BaseModel):
     max_connections: int = Field(default=100, gt=0)
     upload_bytes: int = Field(default=256 * 1024 * 1024, gt=0)  # of one file; nine million people are 99 MB of CSV
     upload_files: int = Field(default=16, gt=0)  # that one agreement may have waiting, or on their way
+    signature_seconds: int = Field(default=900, ge=0)  # a file waits so long for the signature that belongs to it
 
 
 class DeliverySettings(BaseModel):

@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -84,8 +85,17 @@ def parse_public_key(line: str) -> SshPublicKey:
 
 def judge(signature: str, message: bytes, namespace: str) -> Verification:
     """Whether somebody's key signed `message` for `namespace`, and whose, or why not. Never raises."""
+    return _judged(signature, lambda name: hashlib.new(name, message).digest(), namespace)
+
+
+def judge_digests(signature: str, digests: Mapping[str, bytes], namespace: str) -> Verification:
+    """The same for a file that was not kept: `digests` has its SHA-256 and SHA-512, by the names of hashlib."""
+    return _judged(signature, digests.__getitem__, namespace)
+
+
+def _judged(signature: str, digest: Callable[[str], bytes], namespace: str) -> Verification:
     try:
-        return Verification(Reason.VALID, _verified(signature, message, namespace).line)
+        return Verification(Reason.VALID, _verified(signature, digest, namespace).line)
     except _Refused as refusal:
         return Verification(refusal.reason)
     except InvalidSignature:
@@ -113,7 +123,10 @@ def verify_by(signature: str, message: bytes, namespace: str, fingerprint: str) 
 
 def signed_data(message: bytes, namespace: str, hash_name: str = "sha512") -> bytes:
     """The bytes that are actually signed; `hash_name` is sha256 or sha512."""
-    digest = hashlib.new(hash_name, message).digest()
+    return _signed_digest(hashlib.new(hash_name, message).digest(), namespace, hash_name)
+
+
+def _signed_digest(digest: bytes, namespace: str, hash_name: str) -> bytes:
     return _MAGIC + b"".join(map(pack, (namespace.encode(), b"", hash_name.encode(), digest)))
 
 
@@ -160,7 +173,7 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def _verified(signature: str, message: bytes, namespace: str) -> SshPublicKey:
+def _verified(signature: str, digest: Callable[[str], bytes], namespace: str) -> SshPublicKey:
     blob = _dearmored(signature)
     head = _MAGIC + _VERSION.to_bytes(4, "big")
     if not blob.startswith(head):
@@ -173,7 +186,7 @@ def _verified(signature: str, message: bytes, namespace: str) -> SshPublicKey:
     kind = key_blob[4 : 4 + int.from_bytes(key_blob[:4], "big")].decode("ascii")
     key = parse_public_key(f"{kind} {base64.b64encode(key_blob).decode()}")
     algorithm, raw = _unpack(inner, 2)
-    _check(key, algorithm, raw, signed_data(message, namespace, hash_name.decode()))
+    _check(key, algorithm, raw, _signed_digest(digest(hash_name.decode()), namespace, hash_name.decode()))
     return key
 
 

@@ -5,7 +5,8 @@ The name of a file says what it is, in parts with dots between them::
     deelnemers[-LABEL][.full|.additions|.removals][.YYYY-MM-DD].csv|parquet.age
 
 Without a kind it is the full list, without a date it takes effect when it is processed; `participants` may stand for
-`deelnemers`. Anything else is refused: a misspelt kind must not become a full list.
+`deelnemers`. Anything else is refused: a misspelt kind must not become a full list. The recipient signs the sealed file
+with the SSH key that signed the agreement; the signature's namespace (`signing_namespace`) binds agreement and name.
 
 >>> FileName.parse("deelnemers-q3.additions.2026-12-01.csv.age")
 FileName(kind='additions', effective=datetime.date(2026, 12, 1), form='csv')
@@ -78,6 +79,15 @@ class FileName:
         except ValueError:  # 31 February
             pass
         raise UnusableInput(f"the name of a participants file must be {NAMING}")
+
+
+def signing_namespace(agreement_id: str, name: str) -> str:
+    """What the recipient signs its file for, so that it counts under no other agreement or name.
+
+    >>> signing_namespace("GLA-1", "deelnemers.csv.age")
+    'gla-participants:GLA-1:deelnemers.csv.age'
+    """
+    return f"gla-participants:{agreement_id}:{name}"
 
 
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -158,6 +168,7 @@ class ParticipantsReport(_Document):
     file: str
     size: _Count  # bytes of the sealed file
     checksum: _Digest  # SHA-256 of the sealed file
+    signer: str | None  # fingerprint of the SSH key that signed the file; None if an operator handed it in
     received: _Moment
     outcome: Literal["accepted", "refused", "repeated"]
     reason: str  # why nothing changed, and what to do; empty if it was accepted

@@ -17,7 +17,7 @@ from keys.envelope.seal import Sealer
 from keys.private.opening import open_envelope
 from keys.sshsig import Namespace
 from schemas.bsn import complete
-from schemas.participants import ParticipantsReport
+from schemas.participants import ParticipantsReport, signing_namespace
 from tests.delivery_world import AGREEMENT, RECIPIENT, World
 
 MAXIMUM = 1000
@@ -108,8 +108,9 @@ def hand_in(
     recipient: str = RECIPIENT,
     agreement: str = AGREEMENT,
 ) -> ParticipantsReport:
-    """Hand in bytes as they are."""
-    return receive(world.services, Incoming(agreement, recipient, name, io.BytesIO(sealed), actor="tester"))
+    """Hand in bytes as they are, signed by the recipient."""
+    signature = world.signer.sign(sealed, signing_namespace(agreement, name))
+    return receive(world.services, Incoming(agreement, recipient, name, io.BytesIO(sealed), recipient, signature))
 
 
 def delivered(world: World, folder: Path) -> pl.DataFrame:

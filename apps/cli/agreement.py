@@ -179,6 +179,8 @@ def show(settings: Settings, agreement_id: str, document: bool) -> None:
     table.add_row("valid", f"{it.valid_from} to {it.valid_until}")
     table.add_row("columns", ", ".join(column.name for column in it.contract.table.columns))
     table.add_row("rows", Text("\n".join(map(_condition, it.filter.conditions)) or "all"))
+    if it.participants is not None:
+        table.add_row("participants", f"only those of {it.participants.column}, at most {it.participants.maximum:,}")
     if it.mutations is not None:
         table.add_row("mutations", f"only what changed since the delivery before, as told in {it.mutations.column}")
     table.add_row("no rows", _NO_ROWS[it.on_empty])

@@ -14,13 +14,18 @@ from agreements import store
 from core.clock import dutch_date
 from core.database import reading
 from core.errors import UnusableInput
+from core.files import new_file
 from core.settings import Settings
 from flows.steps import participant_sets
 from flows.steps.incoming import take_incoming
 from flows.steps.intake import Incoming, receive
 from flows.wiring import Services, open_services
-from schemas.participants import FileName, ParticipantSet, ParticipantsReport
+from keys.envelope.recipients import parse_recipient
+from keys.envelope.seal import seal_stream
+from keys.private.signing import load_signer
+from schemas.participants import FileName, ParticipantSet, ParticipantsReport, signing_namespace
 
+_file = click.Path(path_type=Path, dir_okay=False, exists=True)
 _day = click.DateTime(["%Y-%m-%d"])
 _kinds = click.Choice(["full", "additions", "removals"])
 
@@ -34,9 +39,17 @@ def participants() -> None:
 @click.option("--agreement", "agreement_id", required=True, help="The agreement that it is for.")
 @click.option("--kind", type=_kinds, help="Instead of what the file's name says.")
 @click.option("--effective", type=_day, help="First day; instead of what the file's name says.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--signature", type=_file, help="The recipient's signature; without it you vouch for the file.")
+@click.argument("file", type=_file)
 @click.pass_obj
-def add(settings: Settings, agreement_id: str, kind: str | None, effective: datetime | None, file: Path) -> None:
+def add(
+    settings: Settings,
+    agreement_id: str,
+    kind: str | None,
+    effective: datetime | None,
+    signature: Path | None,
+    file: Path,
+) -> None:
     """Take FILE, which the recipient sealed to our key (see key), as its list of participants.
 
     CSV or Parquet with one column of citizen numbers. The name says what it is:
@@ -47,8 +60,10 @@ def add(settings: Settings, agreement_id: str, kind: str | None, effective: date
     with reading(services.engine) as connection:
         recipient = store.get(connection, agreement_id).recipient
     name = file.name if kind is None and effective is None else _name(file.name, kind, effective)
+    signed = None if signature is None else signature.read_text(encoding="ascii", errors="replace")
     with file.open("rb") as opened:
-        report = receive(services, Incoming(agreement_id, recipient, name, opened, getpass.getuser()))
+        incoming = Incoming(agreement_id, recipient, name, opened, getpass.getuser(), signed, vouched=signed is None)
+        report = receive(services, incoming)
     _show(report)
 
 
@@ -105,6 +120,23 @@ def key(settings: Settings) -> None:
     recipient = open_services(settings).custody.identities()[0].recipient
     click.echo(str(recipient))
     click.echo(f"fingerprint {recipient.fingerprint}", err=True)
+
+
+@participants.command()
+@click.option("--agreement", "agreement_id", required=True, help="The agreement that it is for.")
+@click.option("-r", "--key", "key_line", required=True, help="The sender's key for lists: age1pq1... or age1...")
+@click.option("--sign", "ssh_key", type=_file, required=True, help="The SSH private key that signed the agreement.")
+@click.argument("file", type=_file)
+def seal(agreement_id: str, key_line: str, ssh_key: Path, file: Path) -> None:
+    """For recipients: seal FILE to the sender and sign it. Writes FILE.age and FILE.age.sig, to be sent together."""
+    sealed = file.with_name(f"{file.name}.age")
+    FileName.parse(sealed.name)
+    signer, recipient = load_signer(ssh_key), parse_recipient(key_line)
+    with file.open("rb", buffering=0) as plain, new_file(sealed, mode=0o600) as target:
+        seal_stream(plain, target, [recipient])
+    signature = signer.sign(sealed.read_bytes(), signing_namespace(agreement_id, sealed.name))
+    sealed.with_name(f"{sealed.name}.sig").write_text(signature, encoding="ascii")
+    click.echo(f"{sealed} and {sealed.name}.sig: put both into incoming/{agreement_id}/")
 
 
 def _name(name: str, kind: str | None, effective: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""What recipients put into the drop zone for us: each file is taken, judged and removed.
+"""What recipients put into the drop zone for us: each file is taken with its signature, judged and removed.
 
 The path says who sent it, since the drop zone lets everyone into its own folder only. Nothing that lies there is
 followed, executed or unpacked; a file that cannot be judged now, for a reason of ours, stays for the next time.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import GlaError, UnusableInput, unexpected
@@ -21,53 +20,91 @@ from schemas.accounts import Upload, ticket_name
 logger = logging.getLogger(__name__)
 
 _TOLD = {"size", "address", "session", "fingerprint", "started", "ended"}
-_LARGEST_TICKET = 16 * 1024  # bytes; ours have about 400
+_SIGNATURE = ".sig"
+_LARGEST_BESIDE = 16 * 1024  # bytes of a ticket or a signature; ours have about 400
 _FOLLOWED_NOWHERE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def take_incoming(services: Services) -> int:
-    """Take every file that is complete; returns how many. One that fails does not stop the others."""
+    """Take every file that is complete, and has its signature or waited long enough for it; returns how many.
+
+    Those of one agreement are taken in the order in which they came: what must wait holds up those after it, and no
+    other agreement's.
+    """
     count = 0
-    for path in _waiting(services.incoming_folder):
-        try:
-            _take(services, path)
-            count += 1
-        except GlaError as error:
-            logger.warning("a file of %s under %s stays: %s", path.parts[-3], path.parts[-2], error)
-        except Exception as error:  # noqa: BLE001 - a stranger's bytes must not stop the others
-            unexpected("taking a file from the drop zone", error)
+    for area in sorted(services.incoming_folder.glob("*/*")):
+        if area.is_dir() and not area.is_symlink() and not area.parent.is_symlink():
+            try:
+                for path in _complete(area):
+                    if not _is_ready(services, path):
+                        break
+                    count += _take(services, path)
+            except GlaError as error:
+                logger.warning("a file of %s under %s stays: %s", area.parent.name, area.name, error)
+            except Exception as error:  # noqa: BLE001 - a stranger's bytes must not stop the others
+                unexpected("taking a file from the drop zone", error)
     return count
 
 
-def _waiting(incoming: Path) -> Iterator[Path]:
-    """Complete files, `incoming/RECIPIENT/AGREEMENT/NAME`, those of one agreement in the order in which they came."""
-    for area in sorted(incoming.glob("*/*")):
-        if area.is_dir() and not area.is_symlink() and not area.parent.is_symlink():
-            yield from sorted(filter(_is_complete, area.iterdir()), key=lambda path: path.lstat().st_mtime_ns)
+def _complete(area: Path) -> list[Path]:
+    """The files that came in whole, the oldest first; of a signature that came with its file, the file only."""
+    found = {path.name: path for path in area.iterdir() if _is_regular(path)}
+    signed = {f"{name}{_SIGNATURE}" for name in found}
+    return sorted((found[name] for name in found.keys() - signed), key=lambda path: path.lstat().st_mtime_ns)
 
 
-def _is_complete(path: Path) -> bool:
+def _is_regular(path: Path) -> bool:
     return not path.name.startswith(".") and stat.S_ISREG(path.lstat().st_mode)
 
 
-def _take(services: Services, path: Path) -> None:
+def _is_ready(services: Services, path: Path) -> bool:
+    """Whether it can be judged: with its signature, or because none came in time."""
+    waited = services.clock().timestamp() - path.lstat().st_mtime
+    return _signature_of(path) is not None or waited > services.settings.dropzone.signature_seconds
+
+
+def _signature_of(path: Path) -> bytes | None:
+    return _beside(path.with_name(path.name + _SIGNATURE))
+
+
+def _take(services: Services, path: Path) -> int:
+    """Judge one file and remove it; 1. A signature whose file never came is removed, and counts for nothing."""
+    signature = _signature_of(path)
+    if path.suffix == _SIGNATURE and signature is None:
+        _remove(path)
+        return 0
     recipient, agreement_id, name = (checked_name(each, "a name in the drop zone") for each in path.parts[-3:])
-    ticket = path.with_name(ticket_name(name))
     with open(os.open(path, _FOLLOWED_NOWHERE), "rb") as file:  # noqa: PTH123 - by descriptor
-        incoming = Incoming(agreement_id, recipient, name, file, actor=recipient, detail=_detail(ticket))
+        text = None if signature is None else signature.decode("ascii", "replace")
+        incoming = Incoming(agreement_id, recipient, name, file, recipient, text, detail=_detail(path))
         try:
             report = receive(services, incoming)
             logger.info("agreement %s: a participants file was %s", agreement_id, report.outcome)
         except UnusableInput as error:  # not the recipient's agreement, which is recorded
             logger.warning("agreement %s: a participants file was refused: %s", agreement_id, error)
+    _remove(path)
+    _remove(path.with_name(path.name + _SIGNATURE))
+    return 1
+
+
+def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
-    ticket.unlink(missing_ok=True)
+    path.with_name(ticket_name(path.name)).unlink(missing_ok=True)
 
 
-def _detail(ticket: Path) -> dict[str, object]:
+def _detail(path: Path) -> dict[str, object]:
     """How it came, as the drop zone tells; nothing where it does not."""
     try:
-        with open(os.open(ticket, _FOLLOWED_NOWHERE), "rb") as file:  # noqa: PTH123
-            return Upload.from_bytes(file.read(_LARGEST_TICKET)).model_dump(mode="json", include=_TOLD)
-    except (OSError, UnusableInput):
+        ticket = Upload.from_bytes(_beside(path.with_name(ticket_name(path.name))) or b"")
+    except UnusableInput:
         return {}
+    return ticket.model_dump(mode="json", include=_TOLD)
+
+
+def _beside(path: Path) -> bytes | None:
+    """A small file that belongs to another; None if there is none."""
+    try:
+        with open(os.open(path, _FOLLOWED_NOWHERE), "rb") as file:  # noqa: PTH123
+            return file.read(_LARGEST_BESIDE)
+    except OSError:
+        return None

@@ -14,7 +14,7 @@ from datetime import date
 from json import loads
 from typing import Any, BinaryIO
 
-from agreements import rules, store
+from agreements import registry, rules, store
 from core.canonical import canonical_json
 from core.clock import dutch_date, to_rfc3339
 from core.database import reading, writing
@@ -25,11 +25,18 @@ from flows.steps.participant_lists import ParticipantList, read_list
 from flows.steps.participant_reports import publish_report, report_name
 from flows.wiring import Services
 from keys.private.opening import open_envelope
+from keys.sshsig import SshPublicKey, judge_digests
 from ledger.events import find_once
 from ledger.vocabulary import Action, Result
 from schemas.agreement import Agreement
 from schemas.bsn_set import BsnSet
-from schemas.participants import FileName, ParticipantSet, ParticipantsReport, ParticipantsTerm
+from schemas.participants import (
+    FileName,
+    ParticipantSet,
+    ParticipantsReport,
+    ParticipantsTerm,
+    signing_namespace,
+)
 
 _NAME_SHOWN = 200  # characters of a name that somebody chose
 _REFUSALS = (UnusableInput, EnvelopeError, AgreementError)  # what the sender of the file can do something about
@@ -37,13 +44,19 @@ _REFUSALS = (UnusableInput, EnvelopeError, AgreementError)  # what the sender of
 
 @dataclass(frozen=True)
 class Incoming:
-    """A sealed file that has come in, open at its start. `detail` is what the ledger keeps of how it came."""
+    """A sealed file that has come in, open at its start. `detail` is what the ledger keeps of how it came.
+
+    `signature` is the text that came with it; None if it came without, which is enough only where an operator (`actor`)
+    vouches for it.
+    """
 
     agreement_id: str
     recipient: str
     name: str
     file: BinaryIO
     actor: str
+    signature: str | None = None
+    vouched: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -55,6 +68,7 @@ class _Judged:
     read: ParticipantList | None
     size: int
     checksum: str
+    signer: str | None
     refusal: str
 
 
@@ -72,6 +86,7 @@ def receive(services: Services, incoming: Incoming) -> ParticipantsReport:
         file=incoming.name[:_NAME_SHOWN],
         size=judged.size,
         checksum=judged.checksum,
+        signer=judged.signer,
         received=to_rfc3339(services.clock()),
         outcome="refused",
         reason=judged.refusal,
@@ -116,8 +131,35 @@ def _judged(services: Services, agreement: Agreement, incoming: Incoming) -> _Ju
             )
     except _REFUSALS as error:
         refusal = str(error)
-    size, checksum = source.finish()
-    return _Judged(named, read, size, checksum, refusal)
+    size, digests = source.finish()
+    signer = None if incoming.signature is None else agreement.recipient_signer
+    if unsigned := _why_not_theirs(services, agreement, incoming, digests):
+        named = read = signer = None  # a stranger's list is not told of
+        refusal = unsigned
+    return _Judged(named, read, size, digests["sha256"].hex(), signer, refusal)
+
+
+def _why_not_theirs(
+    services: Services, agreement: Agreement, incoming: Incoming, digests: Mapping[str, bytes]
+) -> str | None:
+    """Why nobody may take the file for the recipient's, or None. Who only can write in the drop zone proves nothing."""
+    if incoming.signature is None and incoming.vouched:
+        return None
+    namespace = signing_namespace(agreement.id, incoming.name)
+    how = f"sign it with ssh-keygen -Y sign -n {namespace}, and send FILE and FILE.sig"
+    if incoming.signature is None:
+        return f"the file came without a signature: {how}"
+    signer = agreement.recipient_signer
+    with reading(services.engine) as connection:
+        keys = registry.keys_of(connection, agreement.recipient)
+    if not any(key.fingerprint == signer and key.may_sign(services.clock()) for key in keys):
+        return (
+            f"{signer}, which signed agreement {agreement.id}, is revoked or not valid today: offer it with a valid key"
+        )
+    judged = judge_digests(incoming.signature, digests, namespace)
+    if judged.valid and SshPublicKey(str(judged.key)).fingerprint == signer:
+        return None
+    return f"the signature is not one by {signer} over this file for {namespace}: {how}"
 
 
 def _term_in_force(services: Services, agreement: Agreement) -> ParticipantsTerm:
@@ -260,7 +302,7 @@ class _Digesting:
     def __init__(self, file: BinaryIO, limit: int) -> None:
         self._file = file
         self._limit = limit
-        self._whole = hashlib.sha256()
+        self._hashes = {name: hashlib.new(name) for name in ("sha256", "sha512")}
         self._size = 0
 
     def read(self, size: int, /) -> bytes:
@@ -273,15 +315,18 @@ class _Digesting:
         buffer[: len(data)] = data
         return len(data)
 
-    def finish(self) -> tuple[int, str]:
-        """Size and SHA-256 of the whole file, of which the rest is read now."""
+    def finish(self) -> tuple[int, dict[str, bytes]]:
+        """Size, SHA-256 and SHA-512 of the whole file, of which the rest is read now."""
         while data := self._file.read(1024 * 1024):
-            self._size += len(data)
-            self._whole.update(data)
-        return self._size, self._whole.hexdigest()
+            self._digest(data)
+        return self._size, {name: each.digest() for name, each in self._hashes.items()}
+
+    def _digest(self, data: bytes) -> None:
+        self._size += len(data)
+        for each in self._hashes.values():
+            each.update(data)
 
     def _note(self, data: bytes) -> None:
-        self._size += len(data)
-        self._whole.update(data)
+        self._digest(data)
         if self._size > self._limit:
             raise UnusableInput(f"the file is larger than the {self._limit} bytes that are taken")

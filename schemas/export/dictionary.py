@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.canonical import digest
+from core.dutch import grouped
 from schemas.agreement import Agreement
 from schemas.compiler import CompiledTable
 from schemas.contract import Contract
@@ -104,7 +105,7 @@ def dictionary(contract: Contract, compiled: CompiledTable, agreement: Agreement
         purpose=tuple(_purpose(document.get("description") or {})),
         sources=tuple(_sources(document)),
         terms=tuple(_terms(document, agreement)),
-        rows=tuple(condition_words(each) for each in agreement.filter.conditions) if agreement else (),
+        rows=tuple(_rows(agreement)) if agreement else (),
         table=contract.table.name,
         description=raw.get("description") or "",
         entries=tuple(
@@ -112,6 +113,13 @@ def dictionary(contract: Contract, compiled: CompiledTable, agreement: Agreement
         ),
         table_rules=tuple(table_words(compiled, raw)),
     )
+
+
+def _rows(agreement: Agreement) -> Iterator[str]:
+    yield from (condition_words(each) for each in agreement.filter.conditions)
+    if (limit := agreement.participants) is not None:
+        most = f"ten hoogste {grouped(limit.maximum)} deelnemers"
+        yield f"{limit.column} staat in het deelnemersbestand van de afnemer ({most})"
 
 
 def _facts(document: Raw) -> Iterator[Fact]:

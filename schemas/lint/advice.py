@@ -63,7 +63,8 @@ def _of_agreement(document: Raw) -> Iterator[Advice]:
         if name not in terms:
             yield ("slaProperties",), f"has no SLA property {name}: it says {reason}"
     if not custom(document, "gla.filter"):
-        yield ("customProperties",), "has no gla.filter: every row of the source is delivered"
+        whose = " about a participant" if custom(document, "gla.participants") else ""
+        yield ("customProperties",), f"has no gla.filter: every row{whose} of the source is delivered"
 
 
 def _of_table(table: Raw, path: Path) -> Iterator[Advice]:

@@ -19,9 +19,10 @@ from core.clock import dutch_date
 from core.database import reading
 from flows.steps import lifecycle, participant_sets, path
 from flows.steps.agree import agree
+from flows.steps.intake import Incoming, receive
 from flows.steps.order import Mode
 from flows.steps.participants import keep, participants_of
-from flows.steps.recipients import register
+from flows.steps.recipients import register, revoke
 from keys.envelope.seal import Sealer
 from keys.private.custody import Role, open_custody
 from keys.private.identities import generate_identity
@@ -283,6 +284,42 @@ class TestRefused:
         send(fund, [A])
         assert hand_in(fund, sealed, "deelnemers.additions.csv.age").outcome == "accepted"
         assert in_force(fund) == [A, B]
+
+
+class TestSigned:
+    """What came over the drop zone counts only with the recipient's signature, under its name and agreement."""
+
+    def hand(self, fund, signature: str | None, name: str = "deelnemers.csv.age", **terms: Any) -> ParticipantsReport:
+        content = io.BytesIO(sealed_for_us(fund, as_csv([A])))
+        made = None if signature is None else fund.signer.sign(content.getvalue(), signature)
+        return receive(fund.services, Incoming(AGREEMENT, RECIPIENT, name, content, RECIPIENT, made, **terms))
+
+    def test_the_report_names_the_key_that_signed(self, fund):
+        report = self.hand(fund, f"gla-participants:{AGREEMENT}:deelnemers.csv.age")
+        assert (report.outcome, report.signer) == ("accepted", fund.signer.public_key.fingerprint)
+
+    @pytest.mark.parametrize(
+        "namespace",
+        [None, "gla-participants", f"gla-participants:{AGREEMENT}:deelnemers.removals.csv.age", "gla-agreement",
+         "gla-participants:GLA-OTHER:deelnemers.csv.age", f"gla-participants:{AGREEMENT}:deelnemers.csv.age "],
+    )  # fmt: skip
+    def test_any_other_signature_is_refused_and_nothing_is_told_of_the_list(self, fund, namespace):
+        report = self.hand(fund, namespace)
+        assert (report.outcome, report.lines, report.findings, report.signer) == ("refused", None, (), None)
+        assert "ssh-keygen -Y sign" in report.reason
+        assert in_force(fund) is None
+
+    def test_a_revoked_key_signs_no_list(self, fund):
+        revoke(fund.services, RECIPIENT, fund.signer.public_key.fingerprint, "tester", "stolen")
+        report = self.hand(fund, f"gla-participants:{AGREEMENT}:deelnemers.csv.age")
+        assert (report.outcome, "revoked" in report.reason) == ("refused", True)
+
+    def test_an_operator_vouches_for_what_has_no_signature(self, fund):
+        report = self.hand(fund, None, vouched=True)
+        assert (report.outcome, report.signer) == ("accepted", None)
+
+    def test_nobody_vouches_for_a_signature_that_is_wrong(self, fund):
+        assert self.hand(fund, "gla-agreement", vouched=True).outcome == "refused"
 
 
 class TestDays:

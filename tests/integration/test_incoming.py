@@ -8,7 +8,9 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import paramiko
@@ -26,7 +28,7 @@ from keys.private.custody import Role
 from keys.private.identities import generate_identity
 from keys.private.signing import Signer
 from schemas.accounts import Upload
-from schemas.participants import ParticipantsReport
+from schemas.participants import ParticipantsReport, signing_namespace
 from tests.delivery_world import AGREEMENT, RECIPIENT, World, make_world, register_proven, world
 from tests.participants_world import PEOPLE, as_csv, conclude, delivered, sealed_for_us, with_participants
 from tests.servers.openssh import make_key, public_line
@@ -35,7 +37,7 @@ __all__ = ["make_world", "world"]
 pytestmark = pytest.mark.server
 
 AREA = f"/incoming/{AGREEMENT}"
-LIMITS = DropzoneSettings(port=0, upload_bytes=1_000_000, upload_files=3)
+LIMITS = DropzoneSettings(port=0, upload_bytes=1_000_000, upload_files=6)
 
 
 class Zone:
@@ -84,6 +86,14 @@ class Zone:
         (self.folder / name).write_bytes(content)
         return self.folder / name
 
+    def put(self, content: bytes, name: str = "deelnemers.csv.age", agreement: str = AGREEMENT) -> None:
+        """Send a file and its signature, as the recipient does."""
+        self.write(name, content)
+        signature = self.fund.signer.sign(content, signing_namespace(agreement, name))
+        self.write(f"{name}.sig", signature.encode())
+        sent = self.sftp(f"put {name} /incoming/{agreement}/", f"put {name}.sig /incoming/{agreement}/")
+        assert sent.returncode == 0, sent.stderr
+
     def waiting(self) -> list[str]:
         return sorted(file.name for file in self.incoming.iterdir())
 
@@ -99,10 +109,16 @@ def zone(world, tmp_path, require_program) -> Iterator[Zone]:
 def test_a_list_comes_in_with_sftp_decides_the_delivery_and_its_report_goes_back(zone: Zone) -> None:
     fund = zone.fund
     zone.write("deelnemers.csv.age", sealed_for_us(fund, as_csv(PEOPLE[:5])))
-    sent = zone.sftp("ls", f"put deelnemers.csv.age {AREA}/")
+    zone.write("id_signer", fund.signer.private_file()).chmod(0o600)
+    namespace = f"gla-participants:{AGREEMENT}:deelnemers.csv.age"
+    signing = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", "id_signer", "deelnemers.csv.age"]
+    subprocess.run(signing, cwd=zone.folder, check=True, capture_output=True)
+    sent = zone.sftp("ls", f"put deelnemers.csv.age {AREA}/", f"put deelnemers.csv.age.sig {AREA}/")
     assert sent.returncode == 0, sent.stderr
     assert "incoming" in sent.stdout
-    assert zone.waiting() == [".deelnemers.csv.age.upload", "deelnemers.csv.age"]
+    assert zone.waiting() == [
+        ".deelnemers.csv.age.sig.upload", ".deelnemers.csv.age.upload", "deelnemers.csv.age", "deelnemers.csv.age.sig",
+    ]  # fmt: skip
     assert take_incoming(fund.services) == 1
     assert zone.waiting() == []
     path.run(fund.services, fund.order())
@@ -130,8 +146,7 @@ def _verify_with_ssh_keygen(zone: Zone, report: Path) -> None:
 
 
 def test_the_ledger_tells_who_sent_it_and_from_where(zone: Zone) -> None:
-    zone.write("deelnemers.csv.age", sealed_for_us(zone.fund, as_csv(PEOPLE[:1])))
-    zone.sftp(f"put deelnemers.csv.age {AREA}/")
+    zone.put(sealed_for_us(zone.fund, as_csv(PEOPLE[:1])))
     ticket = Upload.from_bytes((zone.incoming / ".deelnemers.csv.age.upload").read_bytes())
     take_incoming(zone.fund.services)
     (event,) = [event for event in zone.fund.events() if event["action"] == "participants.accepted"]
@@ -144,8 +159,7 @@ def test_the_ledger_tells_who_sent_it_and_from_where(zone: Zone) -> None:
 def test_a_file_with_wrong_lines_is_refused_with_a_report_and_the_old_set_stays(zone: Zone) -> None:
     fund = zone.fund
     for number, people in enumerate((PEOPLE[:2], [PEOPLE[0], "123456789"])):
-        zone.write(f"deelnemers-{number}.csv.age", sealed_for_us(fund, as_csv(people)))
-        zone.sftp(f"put deelnemers-{number}.csv.age {AREA}")
+        zone.put(sealed_for_us(fund, as_csv(people)), f"deelnemers-{number}.csv.age")
         take_incoming(fund.services)
     (refused,) = fund.services.recipient_folder(RECIPIENT).glob(f"{AGREEMENT}/participants/*-refused.json")
     assert "no valid BSN of nine digits: 1 (line 3)" in ParticipantsReport.from_bytes(refused.read_bytes()).reason
@@ -158,9 +172,8 @@ def test_files_are_taken_in_the_order_in_which_they_came(zone: Zone) -> None:
     for number, (name, people) in enumerate(
         (("z.csv", PEOPLE[:1]), ("b.additions.csv", PEOPLE[1:2]), ("a.removals.csv", PEOPLE[:1]))
     ):
-        file = zone.write(f"deelnemers-{name}.age", sealed_for_us(fund, as_csv(people)))
-        zone.sftp(f"put {file.name} {AREA}")
-        os.utime(zone.incoming / file.name, ns=(number, number + 10**9))
+        zone.put(sealed_for_us(fund, as_csv(people)), f"deelnemers-{name}.age")
+        os.utime(zone.incoming / f"deelnemers-{name}.age", ns=(number, number + 10**9))
     assert take_incoming(fund.services) == 3
     path.run(fund.services, fund.order())
     assert delivered(fund, fund.published()).get_column("bsn").to_list() == PEOPLE[1:2]
@@ -246,8 +259,80 @@ def test_no_more_files_wait_than_the_limit(zone: Zone) -> None:
     for number in range(LIMITS.upload_files):
         assert zone.sftp(f"put x {AREA}/deelnemers-{number}.csv.age").returncode == 0
     assert zone.sftp(f"put x {AREA}/deelnemers-9.csv.age").returncode != 0
+    zone.fund.at(datetime.now(UTC) + timedelta(hours=1))
     take_incoming(zone.fund.services)
     assert zone.sftp(f"put x {AREA}/deelnemers-9.csv.age").returncode == 0
+
+
+def test_a_file_waits_for_its_signature_and_is_refused_if_none_comes(zone: Zone) -> None:
+    fund = zone.fund
+    zone.write("deelnemers.csv.age", sealed_for_us(fund, as_csv(PEOPLE[:1])))
+    assert zone.sftp(f"put deelnemers.csv.age {AREA}/").returncode == 0
+    fund.at(datetime.now(UTC))
+    assert take_incoming(fund.services) == 0
+    fund.at(datetime.now(UTC) + timedelta(seconds=fund.services.settings.dropzone.signature_seconds + 60))
+    assert take_incoming(fund.services) == 1
+    (refused,) = fund.services.recipient_folder(RECIPIENT).glob(f"{AGREEMENT}/participants/*-refused.json")
+    report = ParticipantsReport.from_bytes(refused.read_bytes())
+    assert "without a signature: sign it with ssh-keygen -Y sign -n gla-participants:" in report.reason
+    assert (report.lines, report.findings) == (None, ())
+
+
+def test_what_waits_for_its_signature_is_not_overtaken(zone: Zone) -> None:
+    fund = zone.fund
+    zone.write("deelnemers-1.csv.age", sealed_for_us(fund, as_csv(PEOPLE[:1])))
+    zone.sftp(f"put deelnemers-1.csv.age {AREA}/")
+    zone.put(sealed_for_us(fund, as_csv(PEOPLE[1:2])), "deelnemers-2.csv.age")
+    second_ago = time.time_ns() - 10**9
+    os.utime(zone.incoming / "deelnemers-1.csv.age", ns=(second_ago, second_ago))
+    fund.at(datetime.now(UTC))
+    assert take_incoming(fund.services) == 0
+
+
+def test_a_signature_may_come_first_and_one_of_nothing_is_removed(zone: Zone) -> None:
+    fund = zone.fund
+    content = sealed_for_us(fund, as_csv(PEOPLE[:1]))
+    zone.write("deelnemers.csv.age", content)
+    zone.write(
+        "deelnemers.csv.age.sig", fund.signer.sign(content, signing_namespace(AGREEMENT, "deelnemers.csv.age")).encode()
+    )
+    zone.sftp(f"put deelnemers.csv.age.sig {AREA}/", f"put deelnemers.csv.age.sig {AREA}/lost.csv.age.sig")
+    fund.at(datetime.now(UTC))
+    assert take_incoming(fund.services) == 0
+    os.utime(zone.incoming / "lost.csv.age.sig")  # it came after the other
+    zone.sftp(f"put deelnemers.csv.age {AREA}/")
+    os.utime(zone.incoming / "deelnemers.csv.age", (1, 1))
+    assert take_incoming(fund.services) == 1
+    assert zone.waiting() == [".lost.csv.age.sig.upload", "lost.csv.age.sig"]
+    fund.at(datetime.now(UTC) + timedelta(hours=1))
+    assert take_incoming(fund.services) == 0
+    assert zone.waiting() == []
+
+
+def test_who_owns_the_drop_zone_can_put_no_list_of_its_own_there(zone: Zone) -> None:
+    """It knows our public key and can write files; the recipient's signature it does not have."""
+    fund = zone.fund
+    zone.put(sealed_for_us(fund, as_csv(PEOPLE[:1])))
+    signed = {file.name: file.read_bytes() for file in zone.incoming.iterdir()}
+    assert take_incoming(fund.services) == 1
+    forged = {
+        "another list": {**signed, "deelnemers.csv.age": sealed_for_us(fund, as_csv(PEOPLE))},
+        "another name": {name.replace("deelnemers.", "deelnemers.additions."): data for name, data in signed.items()},
+        "its own key": {**signed, "deelnemers.csv.age.sig": Signer.generate().sign(
+            signed["deelnemers.csv.age"], signing_namespace(AGREEMENT, "deelnemers.csv.age")).encode()},
+        "no signature at all": {**signed, "deelnemers.csv.age.sig": b""},
+    }  # fmt: skip
+    for name, files in forged.items():
+        for file, content in files.items():
+            (zone.incoming / file).write_bytes(content)
+        assert take_incoming(fund.services) == 1, name
+    refused = [
+        json.loads(event["detail"])["report"] for event in fund.events() if event["action"] == "participants.refused"
+    ]
+    assert len(refused) == len(forged)
+    assert all("is not one by" in report["reason"] for report in refused)
+    path.run(fund.services, fund.order())
+    assert delivered(fund, fund.published()).get_column("bsn").to_list() == PEOPLE[:1]
 
 
 def test_an_agreement_without_the_term_has_no_area(zone: Zone) -> None:
@@ -294,8 +379,7 @@ def test_a_file_that_cannot_be_judged_now_stays_and_does_not_stop_the_others(zon
     fund = zone.fund
     conclude(fund, "GLA-OTHER")
     for agreement in (AGREEMENT, "GLA-OTHER"):
-        zone.write("x", sealed_for_us(fund, as_csv(PEOPLE[:1])))
-        assert zone.sftp(f"put x /incoming/{agreement}/deelnemers.csv.age").returncode == 0
+        zone.put(sealed_for_us(fund, as_csv(PEOPLE[:1])), agreement=agreement)
     damaged = fund.services.recipient_folder(RECIPIENT) / AGREEMENT
     damaged.write_bytes(b"a file where the reports must go")
     assert take_incoming(fund.services) == 1

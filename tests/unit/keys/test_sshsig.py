@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,13 +18,14 @@ from keys.sshsig import (
     SshPublicKey,
     armored,
     judge,
+    judge_digests,
     pack,
     parse_public_key,
     signed_data,
     verify,
     verify_by,
 )
-from keys.verification import Reason
+from keys.verification import Reason, Verification
 
 MESSAGE = b"the agreement"
 
@@ -58,6 +60,22 @@ def test_a_signature_for_a_receipt_is_worthless_on_an_agreement(signer: Signer) 
 def test_one_changed_byte_in_the_document_is_refused(signer: Signer) -> None:
     with pytest.raises(SignerUnknown):
         verify(signer.sign(MESSAGE, Namespace.AGREEMENT), b"the agreemend", Namespace.AGREEMENT)
+
+
+@pytest.mark.parametrize("hash_name", ["sha256", "sha512"])
+def test_a_file_that_was_not_kept_is_judged_by_its_digests(signer: Signer, hash_name: str) -> None:
+    raw = signer._key.sign(signed_data(b"document", "gla-receipt", hash_name))
+    signature = armored(signer.public_key, "gla-receipt", pack(b"ssh-ed25519") + pack(raw), hash_name)
+
+    def judged(document: bytes, namespace: str = "gla-receipt") -> Verification:
+        digests = {name: hashlib.new(name, document).digest() for name in ("sha256", "sha512")}
+        return judge_digests(signature, digests, namespace)
+
+    assert judged(b"document") == judge(signature, b"document", "gla-receipt")
+    assert judged(b"document").key == signer.public_key.line
+    assert judged(b"documenT").reason is Reason.NOT_GENUINE
+    assert judged(b"document", "gla-agreement").reason is Reason.ANOTHER_PURPOSE
+    assert not judge_digests(signature, {}, "gla-receipt").valid
 
 
 def test_a_valid_signature_by_another_key_is_refused(signer: Signer) -> None:

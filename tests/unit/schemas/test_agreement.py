@@ -13,6 +13,7 @@ import pytest
 from core.canonical import canonical_json
 from core.errors import UnusableInput
 from schemas.agreement import Agreement, Planning, load_agreement
+from schemas.participants import ParticipantsTerm
 
 FINGERPRINT = "SHA256:" + base64.b64encode(bytes(32)).decode().rstrip("=")
 MISSING = object()
@@ -75,6 +76,13 @@ def test_an_agreement_with_defaults():
     assert it.digest == hashlib.sha256(it.canonical).hexdigest()
 
 
+def test_whom_it_is_about_may_be_limited_to_participants():
+    assert load(document()).participants is None
+    limit = load(document(participants={"column": "id", "maximum": 9_000_000})).participants
+    assert limit == ParticipantsTerm("id", 9_000_000)
+    assert limit.file_columns == {"bsn", "id"}
+
+
 def test_a_document_and_its_canonical_form_are_one_agreement():
     it = load_agreement(json.dumps(document(), indent=2).encode())
     again = load_agreement(it.canonical)
@@ -110,6 +118,12 @@ def test_the_product_is_what_the_document_calls_it():
         "format": ["", 5, "CSV", "csv.xz", "PARQUET", ["parquet"]],
         "empty": ["", True, "allow"],
         "sums": ["", False, 0, {}, "id", ["ratio"], ["nothing"], [5], [["id"]]],
+        "participants": [
+            "", False, 0, [], {}, "id", {"column": "id"}, {"maximum": 5}, {"column": "id", "maximum": 5, "more": 1},
+            {"column": "ratio", "maximum": 5}, {"column": "nothing", "maximum": 5}, {"column": ["id"], "maximum": 5},
+            {"column": "id", "maximum": 0}, {"column": "id", "maximum": 100_000_001}, {"column": "id", "maximum": "5"},
+            {"column": "id", "maximum": True}, {"column": "id", "maximum": 5.5}, {"column": None, "maximum": 5},
+        ],
     }.items(),
 )  # fmt: skip
 def test_terms_that_are_wrong_are_refused_by_name(name, values):
@@ -118,7 +132,8 @@ def test_terms_that_are_wrong_are_refused_by_name(name, values):
 
 
 @pytest.mark.parametrize(
-    "name", ["destination", "filter", "format", "empty", "sums", "source", "recipientKeys", "recipientSigner"]
+    "name",
+    ["destination", "filter", "participants", "format", "empty", "sums", "source", "recipientKeys", "recipientSigner"],
 )
 def test_a_term_left_blank_is_refused_and_never_the_default(name):
     assert f"gla.{name}" in refusal(document(**{name: None}))
