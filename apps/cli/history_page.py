@@ -15,7 +15,7 @@ from core.clock import from_rfc3339
 from core.dutch import dutch_period, grouped, local_time
 from core.text import printable
 from ledger.history import HistoryRow
-from ledger.states import DELIVERED, STOPPED, State
+from ledger.states import DELIVERED, NO_ROWS, STOPPED, State
 
 STATE_LABELS = {
     State.PLANNED: "gepland",
@@ -32,6 +32,7 @@ STATE_LABELS = {
     State.SUPERSEDED: "vervangen door een nieuwere editie",
     State.SKIPPED: "overgeslagen: geen rijen",
 }
+_NO_ROWS = "geen rijen in dit tijdvak: er is niets geleverd, zoals afgesproken"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class _Line:
     published: _Moment | None
     expires: _Moment | None
     picked_up: _Moment | None
+    reason: str | None
 
 
 def render(
@@ -86,6 +88,7 @@ def _line(row: HistoryRow) -> _Line:
         published=_moment(row.published),
         expires=_moment(row.expires),
         picked_up=_moment(row.picked_up),
+        reason=row.reason and row.reason.replace(NO_ROWS, _NO_ROWS),
     )
 
 

@@ -8,12 +8,10 @@ from flows.steps.mutations.chain import forget_states
 from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger.deliveries import Claim
-from ledger.states import State
+from ledger.states import NO_ROWS, State
 from ledger.vocabulary import Action
 from schemas.agreement import Agreement
 from transports.base import Receipt
-
-NO_ROWS = "no rows in this period: nothing is published, as agreed (gla.empty: skip)"
 
 
 def record_skipped(services: Services, agreement: Agreement, claim: Claim) -> Claim:

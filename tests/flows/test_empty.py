@@ -19,8 +19,8 @@ from core.period import Period
 from flows.steps import lifecycle, path
 from flows.steps.order import Mode
 from flows.steps.planning import due_deliveries
-from flows.steps.record import NO_ROWS
 from ledger.history import history
+from ledger.states import NO_ROWS
 from ledger.verify import verify
 from schemas.agreement import load_agreement
 from tests import fixed_reader
@@ -199,7 +199,7 @@ def test_the_recipient_reads_in_the_history_that_there_were_no_rows(plain):
     path.run(plain.services, plain.order())
     page = render(history(plain.services.engine, recipient="fonds"), NOW, recipient="fonds")
     assert "overgeslagen: geen rijen" in page
-    assert NO_ROWS in page
+    assert "Reden: geen rijen in dit tijdvak: er is niets geleverd, zoals afgesproken" in page
 
 
 def test_the_command_says_what_was_skipped_and_that_it_was_before(plain):
