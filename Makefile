@@ -30,7 +30,7 @@ check: .venv/dev  ## lint, types, layers, secrets, generated files
 	$(BIN)/python infra/find_secrets.py
 	$(BIN)/python infra/generate_docs.py --check
 
-bench: .venv/dev infra/.packages  ## measure against the shell pipeline; writes bench/results.json
+bench: .venv/dev infra/.packages .venv-bench/.done  ## measure against the shell pipeline; writes bench/results.json
 	PYTHONPATH=. $(BIN)/python bench/run.py
 	$(BIN)/python infra/generate_docs.py
 
@@ -48,9 +48,11 @@ lock: .venv/dev  ## resolve the dependencies anew
 		pyproject.toml --extra build --extra dev --no-emit-package pandas -c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		tests/judges/requirements.in -o tests/judges/requirements.lock
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		bench/requirements.in -o bench/requirements.lock
 
 clean:  ## remove the environments and what a local run wrote
-	rm -rf .venv .venv-judge .gla .cache tests/npm/node_modules
+	rm -rf .venv .venv-judge .venv-bench .gla .cache tests/npm/node_modules
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
@@ -85,4 +87,10 @@ tests/npm/node_modules/.done: tests/npm/package-lock.json infra/.packages
 	@$(BIN)/uv pip sync -q --python .venv-judge/bin/python --require-hashes $< \
 		|| .venv-judge/bin/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes -r $< \
 		|| { echo "datacontract-cli cannot be installed: its tests are skipped"; rm -rf .venv-judge; mkdir .venv-judge; }
+	@touch $@
+
+.venv-bench/.done: bench/requirements.lock | .venv/dev
+	@echo "installing what our deliveries are measured against ..."
+	@rm -rf .venv-bench && $(BIN)/python -m venv .venv-bench
+	@$(BIN)/uv pip sync -q --python .venv-bench/bin/python --require-hashes $<
 	@touch $@

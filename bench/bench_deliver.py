@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import statistics
+import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import run
 
@@ -20,6 +24,7 @@ from tests.delivery_world import register_proven
 from tests.servers.openssh import OpenSshServer, start_openssh
 
 ROWS = int(os.environ.get("GLA_BENCH_ROWS", "20000000"))
+GROWN = 4  # times as many rows, for the growth of memory
 PRODUCT = "inkomstenverhoudingen"
 COLUMNS = (
     "bsn", "loonheffingennummer", "nummer_ikv", "code_soort_ikv",
@@ -36,49 +41,78 @@ def sftp_put(server: OpenSshServer, source: Path) -> str:
     return f"echo 'put {source}' | sftp -q -b - -P {server.port} {options} {server.user}@127.0.0.1:{server.root}"
 
 
-def run_sides(work: Path, file_format: str) -> dict[str, float]:
-    """Both pipelines in turn; each delivery of ours is a new edition, which changes nothing in the work."""
-    source = work / "source.parquet"
-    if not source.exists():
-        run.generated(PRODUCT, source, ROWS)
-    folder = work / f"sshd-{file_format}"
-    folder.mkdir()
-    sshd = start_openssh("/usr/sbin/sshd", folder)
-    services = open_services(Settings(home=work / f"home-{file_format}", database_url=None))
-    services.sources.add(PRODUCT, str(source))
-    services.destinations.add_sftp(
-        "bench", f"sftp://{sshd.user}@127.0.0.1:{sshd.port}{sshd.root}", sshd.host_key, sshd.user_key
-    )  # fmt: skip
-    _agree(services, file_format)
+@dataclass
+class Bench:
+    """One agreement over `source`, delivered in `file_format` to an OpenSSH server of its own."""
 
-    def ours(number: int) -> tuple[float, float]:
-        mode = ["--mode", "correct", "--reason", "measurement"] if number else []
+    work: Path
+    source: Path
+    file_format: str
+
+    def __post_init__(self) -> None:
+        name = f"{self.source.stem}-{self.file_format}"
+        self.folder = self.work / f"sshd-{name}"
+        self.folder.mkdir()
+        self.home = self.work / f"home-{name}"
+        self.sshd = start_openssh("/usr/sbin/sshd", self.folder)
+        self.services = open_services(Settings(home=self.home, database_url=None))
+        self.services.sources.add(PRODUCT, str(self.source))
+        self.services.destinations.add_sftp(
+            "bench", f"sftp://{self.sshd.user}@127.0.0.1:{self.sshd.port}{self.sshd.root}", self.sshd.host_key,
+            self.sshd.user_key,
+        )  # fmt: skip
+        _agree(self.services, self.file_format)
+
+    def ours(self, _number: int = 0) -> tuple[float, float]:
+        """A delivery; each after the first is a new edition, which changes nothing in the work."""
+        again = self.services.ledger.latest_edition("GLA-BENCH", Period.parse(PERIOD))
+        mode = ["--mode", "correct", "--reason", "measurement"] if again else []
         command = [sys.executable, "-m", "apps.cli.main", "deliver", "GLA-BENCH", PERIOD, *mode]
-        return run.timed(command, {**run.ENVIRONMENT, "GLA_HOME": str(work / f"home-{file_format}")})
+        return run.timed(command, {**run.ENVIRONMENT, "GLA_HOME": str(self.home)})
 
-    x25519 = str(generate_identity("x25519").recipient)  # Debian's age cannot read hybrid recipients; ours seals hybrid
-    statement = (
-        f"COPY (SELECT {', '.join(COLUMNS)} FROM '{source}' WHERE datum_aanvang_tijdvak >= DATE '2026-01-01' "
-        f"AND datum_aanvang_tijdvak < DATE '2026-06-01') TO '{work}/plain' "
-        + ("(FORMAT parquet, COMPRESSION zstd)" if file_format == "parquet" else "(FORMAT csv, COMPRESSION zstd)")
-    )
-    shell = work / "shell.sh"
-    shell.write_text(
-        f"set -e\n{sys.executable} -c \"import duckdb; duckdb.sql(open('{work}/copy.sql').read())\"\n"
-        f"age -r {x25519} -o {work}/sealed.age {work}/plain\n{sftp_put(sshd, work / 'sealed.age')}\n"
-        f"rm {work}/plain {work}/sealed.age\n"
-    )
-    (work / "copy.sql").write_text(statement)
+    def shell(self, _number: int) -> tuple[float, float]:
+        """DuckDB, age and OpenSSH. Debian's age cannot read hybrid recipients, so this is X25519; ours seals hybrid."""
+        x25519 = str(generate_identity("x25519").recipient)
+        form = "FORMAT parquet" if self.file_format == "parquet" else "FORMAT csv"
+        (self.folder / "copy.sql").write_text(
+            f"COPY (SELECT {', '.join(COLUMNS)} FROM '{self.source}' WHERE datum_aanvang_tijdvak >= DATE '2026-01-01' "
+            f"AND datum_aanvang_tijdvak < DATE '2026-06-01') TO '{self.folder}/plain' ({form}, COMPRESSION zstd)"
+        )
+        script = self.folder / "shell.sh"
+        script.write_text(
+            f"set -e\n{sys.executable} -c \"import duckdb; duckdb.sql(open('{self.folder}/copy.sql').read())\"\n"
+            f"age -r {x25519} -o {self.folder}/sealed.age {self.folder}/plain\n"
+            f"{sftp_put(self.sshd, self.folder / 'sealed.age')}\nrm {self.folder}/plain {self.folder}/sealed.age\n"
+        )
+        return run.timed(["bash", str(script)], run.ENVIRONMENT)
 
-    def theirs(_number: int) -> tuple[float, float]:
-        return run.timed(["bash", str(shell)], run.ENVIRONMENT)
+    def naive(self, _number: int) -> tuple[float, float]:
+        """pandas, pandera, gpg and paramiko, see bench/naive.py."""
+        gnupg = self.folder / "gnupg"
+        if not gnupg.exists():
+            gnupg.mkdir(mode=0o700)
+            made = [
+                "gpg",
+                "--homedir",
+                str(gnupg),
+                "--batch",
+                "--passphrase",
+                "",
+                "--quick-gen-key",
+                "bench",
+                "rsa3072",
+            ]
+            subprocess.run([*made, "encr", "never"], check=True, capture_output=True)
+        words = [self.source, self.folder, gnupg, "bench", self.sshd.port, self.sshd.user, self.sshd.user_key]
+        python = run.ROOT / ".venv-bench" / "bin" / "python"
+        command = [str(python), str(run.ROOT / "bench" / "naive.py"), *map(str, words), str(self.sshd.root)]
+        return run.timed(command, run.ENVIRONMENT)
 
-    try:
-        measured = run.pairs(ours, theirs)
-    finally:
-        sshd.stop()
-    delivery = services.ledger.get("GLA-BENCH", Period.parse(PERIOD), 1)
-    return measured | {"rows": delivery.rows or 0, "mb": (delivery.bytes or 0) / 1e6}
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sshd.stop()
 
 
 def _agree(services: Services, file_format: str) -> None:
@@ -95,12 +129,29 @@ def _agree(services: Services, file_format: str) -> None:
 
 def measure(work: Path) -> dict[str, float]:
     """The keys of this benchmark, see bench/keys.json."""
-    parquet = run_sides(work, "parquet")
+    source, large = work / "source.parquet", work / "large.parquet"
+    run.generated(PRODUCT, source, ROWS)
+    with Bench(work, source, "parquet") as bench:
+        parquet = run.pairs(bench.ours, bench.shell)
+        naive = run.pairs(bench.ours, bench.naive, count=1)
+        delivery = bench.services.ledger.get("GLA-BENCH", Period.parse(PERIOD), 1)
+        run.generated(PRODUCT, large, GROWN * ROWS)
+        with Bench(work, large, "parquet") as grown:
+            memory = [(bench.ours()[1], grown.ours()[1]) for _ in range(run.PAIRS)]
+    with Bench(work, source, "csv.zst") as bench:
+        csv = run.pairs(bench.ours, bench.shell)
     return {
         "deliver_vs_shell": parquet["ratio"],
+        "deliver_vs_shell_csv": csv["ratio"],
+        "deliver_vs_naive": naive["ratio"],
         "deliver_seconds": parquet["ours"],
+        "deliver_csv_seconds": csv["ours"],
         "shell_seconds": parquet["theirs"],
-        "deliver_peak_rss_mb": parquet["rss"],
-        "delivered_mb": parquet["mb"],
-        "deliver_rows_per_s": parquet["rows"] / parquet["ours"],
+        "shell_csv_seconds": csv["theirs"],
+        "naive_seconds": naive["theirs"],
+        "deliver_peak_rss_mb": max(parquet["rss"], csv["rss"]),
+        "deliver_rss_growth": statistics.median(most / least for least, most in memory),
+        "deliver_large_rss_mb": max(most for _, most in memory),
+        "delivered_mb": (delivery.bytes or 0) / 1e6,
+        "deliver_rows_per_s": (delivery.rows or 0) / parquet["ours"],
     }

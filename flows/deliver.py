@@ -9,22 +9,27 @@ task border. The report is read back from the ledger, also where the data was re
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
-from core.clock import dutch_date
+from core.clock import dutch_date, utc_now
 from core.errors import DeliveryEmpty, RowsInvalid
 from core.period import Period
 from core.settings import Settings
 from flows.steps import path
+from flows.steps.expected import Pace, expected_rows
 from flows.steps.order import Mode, Order
 from flows.steps.report import newest_report
 from flows.wiring import Services, open_services
 from schemas.report_markdown import as_markdown
 
+_BETWEEN = timedelta(seconds=5)  # two words about how far a delivery is
 _RETRY_SECONDS: list[float] = [5, 30, 120]
 
 
@@ -52,7 +57,7 @@ def deliver(
     )
     services = open_services(Settings())
     try:
-        outcome = path.run(services, order, step=_as_task)
+        outcome = path.run(services, order, step=_as_task, progress=_Shown(expected_rows(services, order)))
     except (RowsInvalid, DeliveryEmpty):
         edition = services.ledger.latest_edition(order.agreement_id, order.period)
         refused = edition and services.ledger.get(order.agreement_id, order.period, edition)
@@ -76,6 +81,32 @@ def deliver(
     )
     _show_report(services, outcome.delivery_id)
     return {"delivery": outcome.delivery_id, "edition": outcome.edition, "done_before": outcome.done_before}
+
+
+class _Shown:
+    """Tells how far the delivery is: lines in the log, and a bar where it is known how much there was last time."""
+
+    def __init__(self, expected: int | None) -> None:
+        self._expected, self._began = expected, utc_now()
+        self._next = self._began + _BETWEEN
+        self._artifact: UUID | None = None
+
+    def __call__(self, rows: int, size: int) -> None:
+        now = utc_now()
+        if now < self._next:
+            return
+        self._next = now + _BETWEEN
+        pace = Pace(rows, self._expected, self._began, now)
+        get_run_logger().info("%s, %s bytes sealed", pace, f"{size:,}")
+        if pace.percent is not None:
+            with suppress(Exception):  # a delivery does not fail because nobody can watch it
+                self._show(pace.percent, str(pace))
+
+    def _show(self, percent: float, description: str) -> None:
+        if self._artifact is None:
+            self._artifact = create_progress_artifact(percent, key="progress", description=description)
+        else:
+            update_progress_artifact(self._artifact, percent, description)
 
 
 def _show_report(services: Services, delivery_id: str) -> None:

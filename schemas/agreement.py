@@ -22,6 +22,7 @@ gla.mutations      see `schemas.mutations`, optional            only what change
 gla.format         parquet (default), csv, csv.gz, csv.zst, fixed  how rows are written: docs/formats.md
 gla.empty          refuse (default), header-only or skip        what an empty result means: docs/formats.md
 gla.sums           [column, ...]                                columns whose sums go into the sealed pakbon
+gla.parts          {rows: N} or {bytes: N}, default one file    how large the files are, see `schemas.part_sizes`
 ================== ============================================ =========================================
 """
 
@@ -41,6 +42,7 @@ from schemas.envelopes import OPENPGP, form_of_fingerprint
 from schemas.filters import Filter, parse_filter
 from schemas.fixed_width import layout
 from schemas.mutations import MutationsTerm, mutations_term
+from schemas.part_sizes import PartSize, parse_part_size
 from schemas.participants import MOST_PEOPLE, ParticipantsTerm
 from schemas.written import written_form
 
@@ -55,7 +57,7 @@ _KVK = re.compile(r"[0-9]{8}")
 _KNOWN = frozenset({
     "gla.source", "gla.destination", "gla.recipient", "gla.recipientKeys", "gla.recipientSigner", "gla.senderKey",
     "gla.senderKeyPq", "gla.senderOpenpgp", "gla.validFrom", "gla.validUntil", "gla.filter", "gla.format", "gla.empty",
-    "gla.sums", "gla.participants", "gla.mutations",
+    "gla.sums", "gla.participants", "gla.mutations", "gla.parts",
 })  # fmt: skip
 
 
@@ -93,6 +95,7 @@ class Agreement:
     mutations: MutationsTerm | None
     planning: Planning | None
     retention_days: int | None
+    part_size: PartSize | None
 
     @property
     def id(self) -> str:
@@ -137,6 +140,7 @@ def term_problems(contract: Contract) -> list[tuple[str, str]]:
         "gla.sums": terms.sums,
         "gla.participants": terms.participants,
         "gla.mutations": terms.mutations,
+        "gla.parts": lambda: parse_part_size(contract.custom("gla.parts")),
         "slaProperties frequency": terms.planning,
         "slaProperties retention": lambda: terms.days("retention", least=1),
     }
@@ -184,6 +188,7 @@ def _read(contract: Contract) -> Agreement:
         mutations=terms.mutations(),
         planning=terms.planning(),
         retention_days=terms.days("retention", least=1),
+        part_size=parse_part_size(contract.custom("gla.parts")),
     )
     if agreement.valid_from > agreement.valid_until:
         raise UnusableInput(f"agreement {contract.id}: gla.validFrom lies after gla.validUntil")

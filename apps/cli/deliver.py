@@ -7,12 +7,13 @@ import time
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from core.clock import dutch_date
 from core.period import Period
 from core.settings import Settings
 from flows.steps import path
+from flows.steps.expected import expected_rows
 from flows.steps.order import Mode, Order
 from flows.wiring import open_services
 
@@ -35,14 +36,19 @@ def deliver(
     order = Order(agreement, Period.parse(period), requested_by or getpass.getuser(), Mode(mode), reason, full)
     started = time.monotonic()
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )  # fmt: skip
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(f"{order.name}: starting")
+        task = bar.add_task(f"{order.name}: starting", total=None)
 
         def show(rows: int, size: int) -> None:
-            bar.update(task, description=f"{order.name}: {rows:,} rows, {size / 1e6:,.1f} MB sealed")
+            told = f"{order.name}: {rows:,} rows, {size / 1e6:,.1f} MB sealed"
+            bar.update(task, completed=min(rows, expected or rows), description=told)
 
         services = open_services(settings)
+        expected = expected_rows(services, order)
+        bar.update(task, total=expected)
         outcome = path.run(services, order, progress=show)
     name = f"{outcome.agreement_id} {outcome.period} edition {outcome.edition}"
     if outcome.done_before:

@@ -19,7 +19,7 @@ from flows.sources.plan import ExtractionPlan, Unreadable
 Kind = Literal["parquet", "csv", "postgresql", "duckdb", "sqlite"]
 Told = Callable[[str], None]  # told which state of the source is read
 
-BATCH_ROWS = 1_000_000  # pandera is fastest on large frames; 12 columns of this size are about 100 MB
+BATCH_ROWS = 500_000  # large enough that pandera costs nothing; 12 columns of this size are about 50 MB
 BATCH_BYTES = 1024 * 1024 * 1024  # for texts that are far longer than any of ours
 
 

@@ -34,7 +34,8 @@ from flows.steps.participants import digest_of, keep, only_participants, partici
 from flows.steps.publish import publish
 from flows.steps.record import record, record_skipped
 from flows.steps.report import record_report
-from flows.steps.seal import Progress, Sealed, seal
+from flows.steps.seal import Sealed, seal
+from flows.steps.seal_rows import Progress
 from flows.steps.validate import Checked, NothingToDeliver
 from flows.wiring import Services
 from ledger.deliveries import Claim, Columns

@@ -7,7 +7,7 @@ sealed pakbon with the counts, the manifest over the ciphertext and our signatur
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,18 +20,17 @@ from core.clock import from_rfc3339, to_rfc3339
 from core.ids import checked_name
 from core.period import Period
 from flows.steps.extract import Read
-from flows.steps.formats import CONTENT_TYPES, row_writer
+from flows.steps.formats import row_writer
+from flows.steps.kept_parts import KeptParts
 from flows.steps.order import Order
-from flows.steps.overlap import consume_in_thread
 from flows.steps.same_data import is_same, mark
+from flows.steps.seal_rows import OpenEnvelope, Progress, RowSealer
 from flows.steps.sealing_keys import usable_keys
 from flows.steps.signatures import signed_files
-from flows.steps.staging import DigestingWriter, as_file, new_folder, staged_file
+from flows.steps.staging import as_file, manifest_file, new_folder, staged_file
 from flows.steps.validate import Checked
 from flows.wiring import Services
-from keys.envelope.seal import BinaryWriter, Sealer
 from keys.kinds import open_sealer, preferred
-from keys.whole import WholeOrNothing
 from ledger.deliveries import Claim, Delivery
 from schemas.agreement import Agreement
 from schemas.envelopes import EnvelopeForm
@@ -40,12 +39,9 @@ from schemas.manifest import (
     Manifest,
     ManifestFile,
     Pakbon,
-    PakbonFile,
 )
 
-Progress = Callable[[int, int], None]  # rows and ciphertext bytes so far
 _LATER = ("plan", "snapshot", "content", "same_as", "mutations", "state")  # deliveries of before have none of these
-OpenEnvelope = Callable[[BinaryWriter], Sealer | WholeOrNothing]
 
 
 @dataclass(frozen=True)
@@ -115,11 +111,19 @@ def seal(
     form, signer = recipients[0].form, _openpgp_signer(services, agreement)
     open_envelope = partial(open_sealer, keys=recipients, now=created, openpgp_signer=signer)
     retention = agreement.retention_days or services.settings.delivery.retention_days
-    with new_folder(services.settings.staging_dir, claim.id, claim.token) as folder:
-        data_name = f"{agreement.contract.table.name}.{agreement.file_format}"
-        rows, plain, data_file = _seal_rows(
-            agreement, order.period, form, iter(checked), empty, folder, data_name, open_envelope, progress
+    fingerprints = tuple(recipient.fingerprint for recipient in recipients)
+    kept = KeptParts(services, fingerprints)
+    with new_folder(services.settings.staging_dir, claim.id, claim.token, kept.take_over) as folder:
+        rows_sealer = RowSealer(
+            agreement=agreement,
+            form=form,
+            folder=folder,
+            open_envelope=open_envelope,
+            open_writer=partial(row_writer, agreement, order.period, empty=empty),
+            kept=kept,
         )
+        parts = rows_sealer.seal(checked, progress)
+        rows = sum(part.plain.rows for part in parts)
         found = read()
         plan = found.plan
         pakbon = Pakbon(
@@ -132,7 +136,7 @@ def seal(
             plan_digest=plan.digest,
             plan=plan,
             mutations=found.mutations,
-            files=(plain,),
+            files=tuple(part.plain for part in parts),
         )
         pakbon_file = _seal_bytes(form, folder, PAKBON, pakbon.to_bytes(), open_envelope)
         superseded = _superseded(services, claim)
@@ -148,7 +152,7 @@ def seal(
             creation_time=to_rfc3339(created),
             expiration_time=to_rfc3339(created + timedelta(days=retention)),
             plan_digest=plan.digest,
-            files=(data_file, pakbon_file),
+            files=(*(part.sealed for part in parts), pakbon_file),
         )
         files = {file.filename: (file.size, file.checksum) for file in manifest.files}
         for name, content in signed_files(services.custody, agreement, manifest.to_bytes()).items():
@@ -159,7 +163,7 @@ def seal(
         token=claim.token,
         rows=rows,
         expires=manifest.expiration_time,
-        keys=tuple(recipient.fingerprint for recipient in recipients),
+        keys=fingerprints,
         files=files,
         plan=plan.digest,
         snapshot=plan.snapshot,
@@ -194,43 +198,9 @@ def _same_as(services: Services, superseded: Delivery | None, pakbon: Pakbon) ->
     return superseded.edition if content is not None and is_same(services, pakbon.files, content) else None
 
 
-def _seal_rows(
-    agreement: Agreement,
-    period: Period,
-    form: EnvelopeForm,
-    frames: Iterator[pl.DataFrame],
-    empty: pl.DataFrame,
-    folder: Path,
-    name: str,
-    open_envelope: OpenEnvelope,
-    progress: Progress,
-) -> tuple[int, PakbonFile, ManifestFile]:
-    rows = 0
-    with staged_file(folder, f"{name}{form.suffix}") as target:
-        with open_envelope(as_file(target)) as sealer:
-            plain = DigestingWriter(sealer)
-            with row_writer(agreement, period, plain, empty) as writer:
-                for frame in consume_in_thread(frames, writer.write):
-                    rows += frame.height
-                    progress(rows, target.digests.size)
-        pakbon_file = PakbonFile(filename=name, size=plain.digests.size, checksum=plain.digests.checksum(), rows=rows)
-    return rows, pakbon_file, _manifest_file(form, name, target, CONTENT_TYPES[agreement.file_format])
-
-
 def _seal_bytes(
     form: EnvelopeForm, folder: Path, name: str, content: bytes, open_envelope: OpenEnvelope
 ) -> ManifestFile:
     with staged_file(folder, f"{name}{form.suffix}") as target, open_envelope(as_file(target)) as sealer:
         sealer.write(content)
-    return _manifest_file(form, name, target, "application/json")
-
-
-def _manifest_file(form: EnvelopeForm, name: str, target: DigestingWriter, content_type: str) -> ManifestFile:
-    digests = target.digests
-    return ManifestFile(
-        filename=f"{name}{form.suffix}",
-        size=digests.size,
-        checksum=digests.checksum(),
-        content_type=f"{form.content_type}; inner={content_type}",
-        chunks=digests.all_chunks(),
-    )
+    return manifest_file(form, name, target, "application/json")

@@ -1,8 +1,8 @@
 """Sealed bytes on our disk until they are published and for as long as they may be redelivered.
 
 One folder per delivery. Files are written in ``.open-TOKEN`` and the folder gets its name ``sealed-TOKEN`` in one
-rename when all is in it, so what has that name is complete. A worker that lost its lease has another, lower token; what
-it left behind is removed when the delivery is sealed again.
+rename when all is in it, so what has that name is complete. A worker that lost its lease has another, lower token; when
+the delivery is sealed again, the complete parts that it left behind are taken over and the rest is removed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
-from core.errors import StorageFull, Unexpected
-from schemas.manifest import CHUNK_BYTES
+from core.errors import GlaError, StorageFull, Unexpected
+from schemas.envelopes import EnvelopeForm
+from schemas.manifest import CHUNK_BYTES, ManifestFile
+
+NOTES_NAME = "parts.json"  # in the folder of an attempt: the parts that are complete
 
 
 @dataclass
@@ -96,6 +99,13 @@ class DigestingWriter:
         """Whoever opened the target closes it."""
 
 
+class Nowhere:
+    """A target that keeps nothing."""
+
+    def write(self, data: memoryview) -> int:
+        return len(data)
+
+
 @contextmanager
 def staged_file(directory: Path, name: str) -> Iterator[DigestingWriter]:
     """A new file in `directory`, on disk when the block ends normally. The writer digests the bytes that land."""
@@ -103,6 +113,18 @@ def staged_file(directory: Path, name: str) -> Iterator[DigestingWriter]:
         yield DigestingWriter(file, CHUNK_BYTES)
         file.flush()
         os.fsync(file.fileno())
+
+
+def manifest_file(form: EnvelopeForm, name: str, staged: DigestingWriter, content_type: str) -> ManifestFile:
+    """What the manifest tells of a staged file: `name` and `content_type` are those of what is sealed in it."""
+    digests = staged.digests
+    return ManifestFile(
+        filename=f"{name}{form.suffix}",
+        size=digests.size,
+        checksum=digests.checksum(),
+        content_type=f"{form.content_type}; inner={content_type}",
+        chunks=digests.all_chunks(),
+    )
 
 
 @contextmanager
@@ -120,19 +142,24 @@ def disk_errors() -> Iterator[None]:
 
 
 @contextmanager
-def new_folder(root: Path, delivery_id: str, token: int) -> Iterator[Path]:
-    """The open folder of one attempt; complete under its final name afterwards, or gone.
+def new_folder(root: Path, delivery_id: str, token: int, take_over: Callable[[Path, Path], None]) -> Iterator[Path]:
+    """The open folder of one attempt; complete under its final name afterwards.
 
-    A delivery is sealed only while no sealed bytes are recorded, so whatever earlier attempts left is of no use.
+    `take_over(earlier, folder)` may move files from earlier attempts, newest first; what it leaves is removed. An
+    attempt that broke off is kept for the next one, unless it can never go well.
     """
     open_folder = root / delivery_id / f".open-{token}"
     with disk_errors():
-        _remove_attempts_before(root / delivery_id, token)
+        shutil.rmtree(open_folder, ignore_errors=True)
         open_folder.mkdir(parents=True, mode=0o700)
+        for earlier in _attempts_before(root / delivery_id, token):
+            take_over(earlier, open_folder)
+            shutil.rmtree(earlier, ignore_errors=True)
     try:
         yield open_folder
-    except BaseException:
-        shutil.rmtree(open_folder, ignore_errors=True)
+    except BaseException as error:
+        if not (open_folder / NOTES_NAME).exists() or (isinstance(error, GlaError) and not error.transient):
+            shutil.rmtree(open_folder, ignore_errors=True)
         raise
     with disk_errors():
         final = sealed_folder(root, delivery_id, token)
@@ -141,11 +168,9 @@ def new_folder(root: Path, delivery_id: str, token: int) -> Iterator[Path]:
         sync_folder(final.parent)
 
 
-def _remove_attempts_before(folder: Path, token: int) -> None:
-    for path in folder.iterdir() if folder.is_dir() else ():
-        number = path.name.rpartition("-")[2]
-        if number.isdecimal() and int(number) <= token:
-            shutil.rmtree(path, ignore_errors=True)
+def _attempts_before(folder: Path, token: int) -> list[Path]:
+    numbered = {int(number): path for path in folder.iterdir() if (number := path.name.rpartition("-")[2]).isdecimal()}
+    return [numbered[number] for number in sorted(numbered, reverse=True) if number < token]
 
 
 def sealed_folder(root: Path, delivery_id: str, token: int) -> Path:

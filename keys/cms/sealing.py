@@ -38,7 +38,7 @@ class CmsSealer(WholeOrNothing):
         if len(self._content) + len(data) > LIMIT:
             raise UnusableInput(
                 f"a file for an X.509 certificate (CMS) may hold {LIMIT // 1024**2} MiB, and this one is larger: agree "
-                "on shorter periods, fewer rows, or an age key, which has no limit"
+                "on parts (gla.parts), or on an age key, which has no limit"
             )
         self._content += data
 

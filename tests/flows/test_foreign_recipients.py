@@ -63,7 +63,7 @@ def staged(world: World) -> list[Path]:
 def test_more_than_cms_can_hold_is_refused_while_it_is_written_and_leaves_nothing(x509_world, monkeypatch):
     monkeypatch.setattr(sealing, "LIMIT", 1000)
     x509_world.conclude()
-    with pytest.raises(UnusableInput, match=r"file for an X\.509 certificate .* agree on shorter periods, fewer rows"):
+    with pytest.raises(UnusableInput, match=r"file for an X\.509 certificate .* agree on parts"):
         path.run(x509_world.services, x509_world.order())
     assert staged(x509_world) == []
     assert x509_world.visible_files() == []

@@ -284,7 +284,7 @@ def test_the_sealed_files_of_another_period_are_not_published_under_this_one(wor
 def test_what_dead_attempts_left_in_staging_goes_when_the_delivery_is_sealed_again(tmp_path):
     for name in (".open-1", "sealed-2", ".open-4"):
         (tmp_path / "delivery" / name).mkdir(parents=True)
-    with new_folder(tmp_path, "delivery", 3):
+    with new_folder(tmp_path, "delivery", 3, lambda _earlier, _folder: None):
         pass
     assert sorted(item.name for item in (tmp_path / "delivery").iterdir()) == [".open-4", "sealed-3"]
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from flows.steps.staging import DigestingWriter, as_file
 
 _ZSTD_LEVEL = 1  # level 3 costs a third more time for 5 % fewer bytes on our product
+_PACKED = (pl.Int32, pl.Int64, pl.UInt32, pl.UInt64, pl.Date)  # stored as whole numbers; smaller and faster than zstd
 _REPEATS = 20  # times that a value occurs on average, for a dictionary to pay
 
 
@@ -31,12 +32,19 @@ class ParquetRows:
         frame = frame.select(self._empty.columns).rechunk()
         table = frame.to_arrow()
         if self._writer is None:
+            repeated = _worth_a_dictionary(frame)
+            packed = {
+                name: "DELTA_BINARY_PACKED"
+                for name, dtype in frame.schema.items()
+                if name not in repeated and dtype in _PACKED
+            }
             self._writer = pq.ParquetWriter(
                 pa.PythonFile(as_file(self._target), mode="w"),
                 table.schema,
                 compression="zstd",
                 compression_level=_ZSTD_LEVEL,
-                use_dictionary=_worth_a_dictionary(frame),
+                use_dictionary=repeated,
+                column_encoding=packed,
                 write_statistics=[name for name, dtype in frame.schema.items() if dtype != pl.String],
             )
         self._writer.write_table(table)

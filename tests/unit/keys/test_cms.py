@@ -152,7 +152,7 @@ def test_the_limit_stops_the_writing_at_once_and_leaves_nothing(pair, monkeypatc
     monkeypatch.setattr(sealing, "LIMIT", 1000)
     target = io.BytesIO()
     with (  # noqa: PT012 - the second write is the one that is refused
-        pytest.raises(UnusableInput, match=r"may hold .* MiB, .*: agree on shorter periods, fewer rows, or an age key"),
+        pytest.raises(UnusableInput, match=r"may hold .* MiB, .*: agree on parts \(gla\.parts\), or on an age key"),
         open_sealer(target, [X509Recipient(pair[1])], NOW) as sealer,
     ):
         sealer.write(bytes(1000))
