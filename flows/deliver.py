@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger, task
@@ -104,7 +104,8 @@ class _Shown:
 
     def _show(self, percent: float, description: str) -> None:
         if self._artifact is None:
-            self._artifact = create_progress_artifact(percent, key="progress", description=description)
+            made = create_progress_artifact(percent, key="progress", description=description)
+            self._artifact = cast("UUID", made)  # Prefect says that it might be a coroutine, for who is in one
         else:
             update_progress_artifact(self._artifact, percent, description)
 
