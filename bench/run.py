@@ -41,10 +41,12 @@ def generated(product: str, path: Path, rows: int) -> None:
     subprocess.run([sys.executable, "-m", "apps.cli.main", *command], check=True, stdout=subprocess.DEVNULL)
 
 
-def pairs(ours: Callable[[int], tuple[float, float]], theirs: Callable[[int], tuple[float, float]]) -> dict[str, float]:
-    """Run both in turn, a warm-up first; medians of seconds, of the ratio, and the largest memory of ours."""
+def pairs(
+    ours: Callable[[int], tuple[float, float]], theirs: Callable[[int], tuple[float, float]], count: int = PAIRS
+) -> dict[str, float]:
+    """Run both in turn, `count` times after a warm-up; medians of seconds and of the ratio, and our largest memory."""
     mine, other, memory = [], [], []
-    for number in range(PAIRS + 1):
+    for number in range(count + 1):
         seconds, megabytes = ours(number)
         against, _ = theirs(number)
         if number:
@@ -68,7 +70,7 @@ def main() -> None:
     """Run every benchmark module named on the command line, or all; keep the results of the others."""
     path = ROOT / "bench" / "results.json"
     results = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else {}
-    for name in sys.argv[1:] or ["deliver", "envelope", "generate", "validate"]:
+    for name in sys.argv[1:] or ["deliver", "envelope", "generate", "postgres", "validate"]:
         sys.stdout.write(f"{name}:\n")
         work = Path(tempfile.mkdtemp(prefix="gla-bench-"))
         try:

