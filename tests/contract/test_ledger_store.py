@@ -475,3 +475,18 @@ def test_an_unreachable_server_is_unavailable_not_a_traceback() -> None:
     with pytest.raises(LedgerUnavailable) as caught:
         new_ledger(engine).latest_edition(AGREEMENT, JANUARY)
     assert caught.value.__context__ is None
+
+
+def test_what_happened_to_one_agreement_is_found_by_its_kind_in_order(ledger: Ledger) -> None:
+    for number, (action, agreement) in enumerate(
+        [
+            (Action.PARTICIPANTS_ACCEPTED, AGREEMENT),
+            (Action.PARTICIPANTS_REFUSED, AGREEMENT),
+            (Action.PARTICIPANTS_ACCEPTED, "GLA-OTHER"),
+            (Action.PARTICIPANTS_ACCEPTED, AGREEMENT),
+        ]
+    ):
+        ledger.record(action, f"participants:{agreement}", Result.OK, "tester", {"number": number}, agreement)
+    with reading(ledger.engine) as connection:
+        found = events.of_agreement(connection, AGREEMENT, Action.PARTICIPANTS_ACCEPTED)
+    assert [json.loads(event.body.detail)["number"] for event in found] == [0, 3]

@@ -67,7 +67,7 @@ from flows.wiring import open_services
 services = open_services(Settings(home=Path(sys.argv[1])))
 with open(sys.argv[2], "rb") as file:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    report = receive(services, Incoming("GLA-2026-0007", "fonds", Path(sys.argv[2]).name, file, "tester"))
+    report = receive(services, Incoming("GLA-2026-0007", "fonds", Path(sys.argv[2]).name, file, "tester", vouched=True))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert report.outcome == "accepted", report.reason
 child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

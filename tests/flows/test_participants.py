@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -374,6 +375,14 @@ class TestKept:
             if file.is_file() and file != clients:
                 content = file.read_bytes()
                 assert not [needle for needle in needles if needle in content], file
+
+    def test_no_log_shows_who_is_on_a_list(self, fund, caplog):
+        with caplog.at_level(logging.DEBUG):
+            send(fund, [A, B])
+            send(fund, [A, INVALID])
+            send(fund, as_parquet([A, INVALID]), "deelnemers.parquet.age")
+            path.run(fund.services, fund.order())
+        assert not [number for number in (A, B, INVALID) if number in caplog.text]
 
     def test_a_set_is_found_with_keys_that_were_replaced_since(self, fund):
         send(fund, [A])

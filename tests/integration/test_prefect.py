@@ -118,6 +118,18 @@ def test_planning_becomes_scheduled_runs_once(prefect):
     assert {run["parameters"]["requested_by"] for run in runs} == {"planning"}
 
 
+def test_the_intake_takes_what_a_recipient_sent_and_prefect_learns_nothing_of_it(prefect):
+    area = prefect.world.services.incoming_folder / "fonds" / AGREEMENT
+    area.mkdir(parents=True)  # as if the agreement had taken participants
+    (area / "deelnemers.csv.age").write_bytes(b"999990019")
+    (area / "deelnemers.csv.age.sig").write_bytes(b"")
+    run = prefect.start("intake/intake")
+    assert prefect.finished(run)["type"] == "COMPLETED"
+    assert list(area.iterdir()) == []
+    assert "participants.refused" in [event["action"] for event in prefect.world.events()]
+    assert artifacts_of(prefect, run) == {}
+
+
 def test_losing_the_schedulers_database_loses_no_history(prefect):
     """History is asked from the ledger alone; a new trigger of what was delivered is a no-op."""
     from flows.steps import path
