@@ -23,7 +23,7 @@ from flows.steps.staging import DigestingWriter
 from schemas.agreement import Agreement
 from schemas.fixed_width import END, ROW, Field, header, layout, trailer
 
-_SLICE_BYTES = 16 * 1024 * 1024  # of records made at once: bounds memory however long a record is
+_SLICE_BYTES = 4 * 1024 * 1024  # of records made at once: bounds memory however long a record is
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\x{2028}\x{2029}]"  # would end a record early, somewhere
 _EXACT_FLOAT = 2**53  # whole numbers up to here are exact as a float
 _INT64_DIGITS = 18  # of which any number fits into 64 bits
