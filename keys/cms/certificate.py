@@ -72,7 +72,7 @@ class X509Recipient:
         """RFC 5280, 4.2.1.3: a certificate that says what its key is for must say keyEncipherment."""
         try:
             found = {type(each.value): each.value for each in self.certificate.extensions}
-        except ValueError:
+        except Exception:  # noqa: BLE001 - ValueError, DuplicateExtension: the library's own are no ValueError
             found = None
         if found is None:
             raise self._unusable("its extensions cannot be read: the recipient orders a new one")
@@ -93,7 +93,7 @@ def _certificate(data: bytes) -> x509.Certificate:
         raise KeyUnusable("this is more than one X.509 certificate: give the recipient's own, without those above it")
     try:
         return x509.load_pem_x509_certificate(data) if _PEM_START in data else x509.load_der_x509_certificate(data)
-    except ValueError:
+    except Exception:  # noqa: BLE001, S110 - ValueError, InvalidVersion
         pass
     raise KeyUnusable("this is not an X.509 certificate in PEM or DER")
 

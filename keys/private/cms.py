@@ -68,7 +68,7 @@ class X509PrivateKey:
 def _certificate(data: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(data)
-    except ValueError:
+    except Exception:  # noqa: BLE001, S110 - ValueError, InvalidVersion
         pass
     raise KeyUnusable("a key file for CMS holds the private key and its certificate, both in PEM: put both in one file")
 
