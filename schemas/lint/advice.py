@@ -24,6 +24,7 @@ _NUMBERS = {  # the rule by name that belongs to a column whose name holds the w
     "loonheffingennummer": re.compile(r"(^|_|\.)(loonheffingennummer|lhnr)($|_|\[)", re.IGNORECASE),
     "kvk": re.compile(r"(^|_|\.)(kvk|kvk_?nummer)($|_|\[)", re.IGNORECASE),
 }
+_LOWER = ("greaterThan", "greaterOrEqualTo", "equals")
 _OF_PEOPLE = ("bsn",)
 _LIMITS = ("pattern", "format", "maxLength")
 
@@ -65,6 +66,18 @@ def _of_agreement(document: Raw) -> Iterator[Advice]:
     if not custom(document, "gla.filter"):
         whose = " about a participant" if custom(document, "gla.participants") else ""
         yield ("customProperties",), f"has no gla.filter: every row{whose} of the source is delivered"
+    if custom(document, "gla.mutations") and _begins_with_the_period(document):
+        yield (
+            ("customProperties",),
+            "has gla.mutations, and a gla.filter that begins at period.start: all rows of before are told as ended",
+        )
+
+
+def _begins_with_the_period(document: Raw) -> bool:
+    """Whether what a row must reach moves on from period to period."""
+    filters = (each for each in custom(document, "gla.filter") if isinstance(each, list))
+    conditions = (each for listed in filters for each in listed if isinstance(each, dict))
+    return any(each.get("bound") == "period.start" and each.get("operator") in _LOWER for each in conditions)
 
 
 def _of_table(table: Raw, path: Path) -> Iterator[Advice]:

@@ -29,6 +29,7 @@ ROW = " row"  # the fingerprint of a row; no column of a contract begins with a 
 _WAS = " was"
 _TWICE = " twice"
 _TOGETHER = 500_000  # rows: parts are told together, since a small frame costs as much as a large one
+_AT_ONCE = 131_072  # rows that are laid aside together: they are copied a few times on the way
 _OLDEST = pl.CompatLevel.oldest()
 
 Frames = Iterator[pl.DataFrame]
@@ -83,7 +84,8 @@ class Comparison:
                 misfit = True
                 yield frame.with_columns(pl.lit(self._term.new).alias(self._term.column))
             else:
-                self._lay_aside(frame)
+                for piece in frame.iter_slices(_AT_ONCE):
+                    self._lay_aside(piece)
         if not misfit:
             yield from _together(self._compared())
             self.complete = True

@@ -9,6 +9,7 @@ import pytest
 from core.canonical import canonical_json
 from schemas.agreement import load_agreement, term_problems
 from schemas.contract import load_contract
+from schemas.lint.findings import lint
 from tests.unit.schemas.test_agreement import document, refusal
 
 KEY = {"name": "id", "logicalType": "integer", "primaryKey": True}
@@ -118,3 +119,14 @@ def test_participants_must_be_known_by_the_key():
 def test_lint_tells_it_at_the_term():
     wrong = agreement(KEY, AMOUNT | {"required": True}, CODE)
     assert [name for name, _ in term_problems(load_contract(canonical_json(wrong)))] == ["gla.mutations"]
+
+
+@pytest.mark.parametrize(
+    ("column", "operator", "bound", "advised"),
+    [("day", "greaterOrEqualTo", "period.start", True), ("day", "lessThan", "period.end", False)],
+)
+def test_lint_advises_against_rows_of_one_period_only(column, operator, bound, advised):
+    day = {"name": "day", "logicalType": "date"}
+    value = agreement(KEY, day, CODE, filter=[{"column": column, "operator": operator, "bound": bound}])
+    sentences = [finding.message for finding in lint(canonical_json(value))]
+    assert any("told as ended" in sentence for sentence in sentences) is advised
