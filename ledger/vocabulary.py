@@ -41,6 +41,7 @@ class Action(StrEnum):
     PARTICIPANTS_REFUSED = "participants.refused"  # nothing changed
     PARTICIPANTS_REPEATED = "participants.repeated"  # the same file again; nothing changed
     PARTICIPANTS_READ = "participants.read"  # the recipient read a report on a file
+    PARTICIPANTS_FORGOTTEN = "participants.forgotten"  # the people of a set that is past; its event stays
 
     RECIPIENT_ADDED = "recipient.added"
     RECIPIENT_CHANGED = "recipient.changed"

@@ -27,7 +27,7 @@ Bools = npt.NDArray[np.bool_]
 
 _PREFIXES = 10**8  # of eight digits
 _LARGEST = 10**9
-_AT_ONCE = 1_250_000  # bytes of the set that are unpacked together: ten million numbers of one byte each
+_AT_ONCE = 125_000  # bytes of the set that are unpacked together: at most a million numbers
 
 
 class BsnSet:

@@ -19,6 +19,7 @@ from core.settings import Settings
 from flows.steps import participant_sets
 from flows.steps.incoming import take_incoming
 from flows.steps.intake import Incoming, receive
+from flows.steps.participant_retention import forget_past_sets
 from flows.wiring import Services, open_services
 from keys.envelope.recipients import parse_recipient
 from keys.envelope.seal import seal_stream
@@ -70,9 +71,15 @@ def add(
 @participants.command()
 @click.pass_obj
 def collect(settings: Settings) -> None:
-    """Take what recipients put into the drop zone; the intake flow does this every five minutes."""
-    count = take_incoming(open_services(settings))
+    """Take what recipients put into the drop zone; the intake flow does this every five minutes.
+
+    Also forgets the people of sets that have been past for as long as a delivery is kept.
+    """
+    services = open_services(settings)
+    count, forgotten = take_incoming(services), forget_past_sets(services)
     click.echo(f"{count} file{'' if count == 1 else 's'} taken")
+    if forgotten:
+        click.echo(f"{forgotten} past set{'' if forgotten == 1 else 's'} forgotten")
 
 
 @participants.command("list")

@@ -102,9 +102,23 @@ def load(services: Services, agreement_id: str, recorded: ParticipantSet) -> Bsn
     )
 
 
-def discard(services: Services, agreement_id: str, made: ParticipantSet) -> None:
-    """Remove the people of a set that was not recorded after all."""
-    _path(services, agreement_id, made.number, made.checksum).unlink(missing_ok=True)
+def past(sets: Sequence[ParticipantSet], day: date) -> list[ParticipantSet]:
+    """Sets that another took the place of, on this day or before, and that nothing is built on any more."""
+    needed = [in_force(sets, day), *pending(sets, day), *sets[-1:]]
+    later = [each.first_day for each in sets]
+    return [
+        each for at, each in enumerate(sets) if each not in needed and min(later[at + 1 :], default=date.max) <= day
+    ]
+
+
+def are_kept(services: Services, agreement_id: str, recorded: ParticipantSet) -> bool:
+    """Whether the people of a set are still there."""
+    return _path(services, agreement_id, recorded.number, recorded.checksum).exists()
+
+
+def discard(services: Services, agreement_id: str, recorded: ParticipantSet) -> None:
+    """Remove the people of a set; of one that was recorded, all that its event tells remains."""
+    _path(services, agreement_id, recorded.number, recorded.checksum).unlink(missing_ok=True)
 
 
 def _path(services: Services, agreement_id: str, number: int, checksum: str) -> Path:

@@ -108,7 +108,7 @@ def check_still_participants(services: Services, agreement: Agreement, claim: Cl
     if number == current.number:
         return
     used = next((each for each in _history(services, agreement.id) if each.number == number), None)
-    if used is not None:
+    if used is not None and participant_sets.are_kept(services, agreement.id, used):
         people = participant_sets.load(services, agreement.id, used)
         if people.issubset(participant_sets.load(services, agreement.id, current)):
             return

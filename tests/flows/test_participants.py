@@ -22,6 +22,7 @@ from flows.steps import lifecycle, participant_sets, path
 from flows.steps.agree import agree
 from flows.steps.intake import Incoming, receive
 from flows.steps.order import Mode
+from flows.steps.participant_retention import forget_past_sets
 from flows.steps.participants import keep, participants_of
 from flows.steps.recipients import register, revoke
 from keys.envelope.seal import Sealer
@@ -423,6 +424,56 @@ class TestKept:
         assert [each.number for each in sets(fund)] == [1, 2, 3]
         assert in_force(fund) == [A, B, C]
         assert len(list((fund.home / "participants" / AGREEMENT).iterdir())) == 3
+
+
+class TestForgotten:
+    """The people of a set go when no delivery of it can be asked for again; the ledger keeps that there was one."""
+
+    def kept(self, fund) -> list[int]:
+        return [each.number for each in sets(fund) if participant_sets.are_kept(fund.services, AGREEMENT, each)]
+
+    def forget_after(self, fund, days: int) -> list[int]:
+        fund.at(NOW + timedelta(days=days))
+        forget_past_sets(fund.services)
+        return self.kept(fund)
+
+    def test_a_past_set_is_forgotten_when_deliveries_of_it_are(self, fund):
+        for people in ([A], [B], [C]):
+            send(fund, people)
+        assert self.forget_after(fund, 29) == [1, 2, 3]
+        assert self.forget_after(fund, 30) == [3]
+        assert [told["set"] for told in events_of(fund, "participants.forgotten")] == [1, 2]
+        assert len(sets(fund)) == 3
+        assert in_force(fund) == [C]
+        assert self.forget_after(fund, 60) == [3]
+
+    def test_what_is_in_force_or_to_come_is_kept(self, fund):
+        send(fund, [A])
+        send(fund, [B], f"deelnemers.{tomorrow(fund, 50)}.csv.age")
+        assert self.forget_after(fund, 49) == [1, 2]
+        assert self.forget_after(fund, 79) == [1, 2]  # the first was in force until 29 days ago
+        assert self.forget_after(fund, 80) == [2]
+
+    def test_a_withdrawn_set_is_forgotten_too(self, fund):
+        send(fund, [A])
+        send(fund, [B], f"deelnemers.{tomorrow(fund, 50)}.csv.age")
+        send(fund, [C])
+        assert self.forget_after(fund, 31) == [3]
+
+    def test_everything_is_forgotten_when_the_agreement_is_over_for_as_long(self, fund):
+        send(fund, [A])
+        lifecycle.stop(fund.services, AGREEMENT, AgreementState.ENDED, "over", "tester")
+        assert self.forget_after(fund, 29) == [1]
+        assert self.forget_after(fund, 30) == []
+        verify(fund.services.engine, [])
+
+    def test_a_delivery_for_a_set_that_is_forgotten_is_not_published_again(self, fund):
+        send(fund, [A, B])
+        deliver(fund)
+        send(fund, [A, B, C])
+        self.forget_after(fund, 31)
+        with pytest.raises(errors.ParticipantsUnusable, match="use mode correct"):
+            path.run(fund.services, fund.order(Mode.REDELIVER, "lost"))
 
 
 class TestDelivered:
