@@ -173,6 +173,30 @@ def test_a_child_process_signs_too(signer):
     assert signer.sign(MESSAGE, "gla-ledger")
 
 
+def test_a_role_moves_to_a_key_that_is_in_the_token_already(token, tmp_path):
+    custody = Custody(tmp_path / "keys")
+    custody.create(Role.MANIFEST)
+    made = create_token_key(parsed(token.uri()))
+    _, new = rotate(custody, Role.MANIFEST, token.uri())
+    assert new.line == made.public_key.line
+
+
+def test_a_key_of_another_kind_is_told(token):
+    with session(token, rw=True) as opened:
+        curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp384r1")}
+        opened.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(label="key", store=True)
+    sentence = "the key is neither Ed25519 nor ECDSA P-256: make another with gla keys create"
+    with pytest.raises(KeyUnusable) as caught:
+        load_token_signer(parsed(token.uri()))
+    assert str(caught.value) == f"token {token.label!r}, object 'key': {sentence}"
+
+
+def test_a_key_that_the_token_does_not_let_sign_is_told(token):
+    make_p256(token, SIGN=False, SENSITIVE=True, EXTRACTABLE=False)
+    with pytest.raises(KeyUnusable, match=r": the token does not do it: see whether it works with pkcs11-tool$"):
+        load_token_signer(parsed(token.uri())).sign(MESSAGE, "gla-ledger")
+
+
 def test_a_role_moves_from_a_file_into_a_token_and_on(token, tmp_path):
     folder = tmp_path / "keys"
     before = Custody(folder)

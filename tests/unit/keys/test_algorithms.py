@@ -48,6 +48,14 @@ def test_keys_are_named_by_their_algorithm() -> None:
         str(generate_identity("x25519").recipient),
         check_value(bytes(32)),
         "age-hybrid",
+        "OPENPGP:ABCD",
+        "ecdsa-sha2-nistp256 AAAA",
+        "ecdsa-sha2-nistp384 AAAA",
+        "ecdsa-sha2-nistp521 AAAA",
+        "ssh-rsa AAAA",
+        "age-x25519",
+        "openpgp",
+        "x509",
         "something else",
     ]
     assert [algorithm_of(line) for line in lines] == [
@@ -57,6 +65,14 @@ def test_keys_are_named_by_their_algorithm() -> None:
         "X25519",
         "HMAC secret of 256 bits",
         "ML-KEM-768 with X25519",
+        "Ed25519 (OpenPGP)",
+        "ECDSA P-256",
+        "ECDSA P-384",
+        "ECDSA P-521",
+        "RSA",
+        "X25519",
+        "OpenPGP certificate",
+        "X.509 certificate",
         "something",
     ]
 

@@ -9,7 +9,7 @@ from keys.mldsa import KIND, parse_mldsa_key, public_line
 from keys.private.mldsa import MldsaSigner, mldsa_signer_from
 from keys.private.secret import Secret
 from keys.private.signing import Signer
-from keys.verification import Reason
+from keys.verification import Reason, Verification
 
 MESSAGE = b"a manifest"
 
@@ -26,7 +26,8 @@ def signature(signer: MldsaSigner) -> bytes:
 
 def test_a_signature_is_valid_and_of_the_standards_size(signer: MldsaSigner, signature: bytes) -> None:
     assert (len(signature), len(signer.public_key.raw)) == (3309, 1952)
-    assert signer.public_key.judge(signature, MESSAGE, "gla-manifest").reason is Reason.VALID
+    judged = signer.public_key.judge(signature, MESSAGE, "gla-manifest")
+    assert judged == Verification(Reason.VALID, signer.public_key.line)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,9 @@ from keys import published
 from keys.private.custody import Custody, Role
 from keys.private.rotation import rotate
 from keys.private.signing import Signer
-from keys.published import Entry, KeyHistory, PublishedKey, judge
+from keys.published import Entry, KeyHistory, PublishedKey, judge, judge_by
 from keys.sshsig import Namespace
-from keys.verification import Reason
+from keys.verification import Reason, Verification
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -260,6 +262,35 @@ def test_judging_never_raises(world: World, rubbish: str) -> None:
     assert not judge(keys, rubbish, MESSAGE, Namespace.MANIFEST).valid
     broken = PublishedKey(Role.MANIFEST, "ml-dsa-65 x", START, None)
     assert not judge([broken], rubbish, MESSAGE, Namespace.MANIFEST).valid
+
+
+def test_a_signature_with_ml_dsa_is_strict_base64(world: World) -> None:
+    signer = world.custody.mldsa_signer()
+    assert signer is not None
+    line = signer.public_key.line
+    text = base64.b64encode(signer.sign(MESSAGE, Namespace.MANIFEST)).decode()
+    assert judge_by(line, text, MESSAGE, Namespace.MANIFEST) == Verification(Reason.VALID, line)
+    for changed in (f"{text}\n", f"\n{text}", text[:-4], "é"):
+        assert judge_by(line, changed, MESSAGE, Namespace.MANIFEST) == Verification(Reason.MALFORMED)
+
+
+def test_the_reason_names_what_is_wrong_and_the_key_that_did_sign(world: World) -> None:
+    first, *_, last = world.custody.published(Role.MANIFEST)
+    signature = world.signatures[0]
+    assert judge_by(first.line, signature, MESSAGE, Namespace.MANIFEST) == Verification(Reason.VALID, first.line)
+    assert judge_by(last.line, signature, MESSAGE, Namespace.MANIFEST) == Verification(Reason.ANOTHER_KEY, first.line)
+    assert judge([last], signature, MESSAGE, Namespace.MANIFEST) == Verification(Reason.ANOTHER_KEY)
+    assert judge([first, last], signature, b"other", Namespace.MANIFEST) == Verification(Reason.NOT_GENUINE)
+    assert judge([], signature, MESSAGE, Namespace.MANIFEST) == Verification(Reason.ANOTHER_KEY)
+
+
+def test_a_replaced_key_signs_for_five_minutes_more_and_not_a_moment_longer(world: World) -> None:
+    first, *_ = keys = world.custody.published(Role.MANIFEST)
+    assert first.until is not None
+    end = first.until + timedelta(minutes=5)
+    at = partial(judge, keys, world.signatures[0], MESSAGE, Namespace.MANIFEST)
+    assert at(end) == Verification(Reason.VALID, first.line)
+    assert at(end + timedelta(microseconds=1)) == Verification(Reason.KEY_REPLACED, first.line)
 
 
 def test_a_check_value_tells_secrets_apart_and_nothing_else(world: World) -> None:

@@ -161,6 +161,25 @@ def test_identities_that_move_must_bring_the_earlier_ones(custody: Custody, monk
     assert len(Custody(custody.directory, {Role.INTAKE: "env:NEW_KEY"}).identities()) == 2
 
 
+@pytest.mark.parametrize("role", [Role.INTAKE, Role.PERSON_DIGESTS, Role.OPENPGP])
+def test_what_opens_or_names_what_is_old_moves_along_to_another_file(
+    custody: Custody, role: Role, tmp_path: Path
+) -> None:
+    earlier = custody.path(role).read_bytes()
+    _, new = rotate(custody, role, f"file:{tmp_path}/elsewhere")
+    assert (tmp_path / "elsewhere").read_bytes().endswith(earlier)
+    assert Custody(custody.directory, {role: f"file:{tmp_path}/elsewhere"}).published(role)[-1] == new
+
+
+def test_a_key_is_not_replaced_by_two_at_the_same_time(custody: Custody) -> None:
+    replaced = custody.load(Role.LEDGER)
+    rotate(custody, Role.LEDGER)
+    sentence = "the ledger key was replaced by someone else at the same time: see gla keys history"
+    with pytest.raises(KeyUnusable, match=f"^{sentence}$"):
+        custody.publish(Role.LEDGER, custody.uri(Role.LEDGER), replaced)
+    assert len(custody.published(Role.LEDGER)) == 2
+
+
 def test_the_same_key_is_no_new_one(custody: Custody, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyUnusable, match="names this key already"):
         rotate(custody, Role.LEDGER, "file:ledger")

@@ -94,12 +94,16 @@ def test_a_block_of_another_scratch_is_refused(tmp_path, scratch):
         scratch.read(ticket)
 
 
+FULL = "^the disk for scratch files is full: free space in the staging folder and resume$"
+
+
 @pytest.mark.parametrize(
     ("code", "expected", "words"),
     [
-        (errno.ENOSPC, StorageFull, "full: free space"),
-        (errno.EDQUOT, StorageFull, "full: free space"),
-        (errno.EIO, Unexpected, r"failed \(EIO\)"),
+        (errno.ENOSPC, StorageFull, FULL),
+        (errno.EDQUOT, StorageFull, FULL),
+        (errno.EIO, Unexpected, r"^the disk for scratch files failed \(EIO\): check it and resume$"),
+        (9999, Unexpected, r"failed \(9999\)"),
     ],
 )
 def test_a_disk_that_is_full_or_fails_has_a_name_and_shows_no_path(scratch, monkeypatch, code, expected, words):

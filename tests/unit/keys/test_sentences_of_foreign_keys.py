@@ -262,3 +262,5 @@ def test_a_key_out_of_its_time(pair: tuple[bytes, bytes]) -> None:
 def test_bytes_that_are_no_text_are_no_public_key() -> None:
     sentence = "this is not a public key of the form age1pq1... (hybrid) or age1... (X25519)"
     assert said(lambda: parse_sealing_key(b"age1\xff\xfe")) == sentence
+    sentence = "line 1 of the key file is not a private key of the form AGE-SECRET-KEY-..."
+    assert said(lambda: parse_private_keys(b"age1\xff\xfe")) == sentence
