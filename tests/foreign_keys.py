@@ -29,7 +29,7 @@ class GnuPg:
     def __call__(
         self, *arguments: Any, at: datetime | None = None, given: bytes | None = None, **options: Any
     ) -> bytes:
-        clock = ["--faked-system-time", f"{at:%Y%m%dT%H%M%S}"] if at else []
+        clock = ["--faked-system-time", f"{at:%Y%m%dT%H%M%S}!"] if at else []  # !: it stands still
         words = [self.program, "--batch", "--quiet", "--trust-model", "always", "--pinentry-mode", "loopback", *clock]
         passphrase = ["--passphrase", options.get("passphrase", "")]
         done = subprocess.run(

@@ -113,6 +113,18 @@ def test_our_program_opens_a_delivery_to_a_key_of_gpg_and_asks_for_its_passphras
     assert pl.read_parquet(out / "people.parquet").height == 310
 
 
+def test_a_certificate_whose_first_key_encrypts_is_sealed_to_as_long_as_it_is_valid(gpg):
+    gpg("--quick-gen-key", USER, "rsa3072", "cert,sign,encr", "1y", at=BORN)
+    key = parse_sealing_key(gpg.export(USER))
+    assert (key.not_before, key.not_after) == (BORN, BORN + timedelta(days=365))
+    target = io.BytesIO()
+    with open_sealer(target, [key], key.not_after - timedelta(seconds=1)) as sealer:
+        sealer.write(b"to its first key")
+    assert gpg("--decrypt", given=target.getvalue()) == b"to its first key"
+    with pytest.raises(KeyUnusable, match="expired on 2027-01-01"):
+        open_sealer(io.BytesIO(), [key], key.not_after)
+
+
 def test_a_prolonged_certificate_is_taken_up_without_a_new_agreement_or_proof(make_world, gpg, tmp_path):
     gpg.new_key(USER, expires="120d")  # until 1 May
     opened = lambda file: gpg("--decrypt", file)  # noqa: E731

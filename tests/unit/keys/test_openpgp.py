@@ -20,7 +20,7 @@ from keys.envelope.errors import NoMatchingKey, PayloadInvalid
 from keys.kinds import check_together, open_sealer, parse_sealing_key, preferred, renewed
 from keys.openpgp import sealing
 from keys.openpgp.certificate import OpenPgpCertificate
-from keys.private.kinds import open_envelope, open_pieces, parse_private_keys
+from keys.private.kinds import open_envelope, open_into, open_pieces, parse_private_keys
 from keys.private.openpgp import OpenPgpPrivateKey
 from keys.private.passphrase import nobody_asks
 
@@ -249,6 +249,23 @@ def test_a_damaged_message_does_not_open(tsk, harm):
     flipped = message[:5000] + bytes([message[5000] ^ 1]) + message[5001:]
     with pytest.raises(PayloadInvalid):
         opened({"cut": message[:-1], "flip": flipped, "longer": message + b"\x00"}[harm], tsk)
+
+
+class Dripping(io.BytesIO):
+    """As a pipe: a read gives a part of what was asked for."""
+
+    def read(self, size=-1):
+        return super().read(min(size, 700) if size >= 0 else size)
+
+
+def test_a_message_that_comes_in_small_pieces_opens(tsk):
+    plain = os.urandom(100_000)
+    message = sealed(plain, public(tsk))
+    key = OpenPgpPrivateKey(bytes(tsk), nobody_asks)
+    assert b"".join(open_pieces(Dripping(message), [key])) == plain
+    target = io.BytesIO()
+    open_into(Dripping(message), [key], target)
+    assert target.getvalue() == plain
 
 
 def test_another_key_does_not_open(tsk):
