@@ -20,6 +20,7 @@ Kind = Literal["parquet", "csv", "postgresql", "duckdb", "sqlite"]
 Told = Callable[[str], None]  # told which state of the source is read
 
 BATCH_ROWS = 500_000  # large enough that pandera costs nothing; 12 columns of this size are about 50 MB
+_EVERY = 100  # rows, of which one is looked at
 BATCH_BYTES = 1024 * 1024 * 1024  # for texts that are far longer than any of ours
 
 
@@ -96,14 +97,19 @@ def of_equal_size(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     rows = size = 0
     for frame in frames:
         waiting.append(frame)
-        rows, size = rows + frame.height, size + int(frame.estimated_size())
+        rows, size = rows + frame.height, size + _bytes_of(frame)
         while rows >= BATCH_ROWS:
             whole = pl.concat(waiting)
             yield whole.head(BATCH_ROWS)
             waiting = [whole.slice(BATCH_ROWS)]
-            rows, size = rows - BATCH_ROWS, int(waiting[0].estimated_size())
+            rows, size = rows - BATCH_ROWS, _bytes_of(waiting[0])
         if size > BATCH_BYTES and rows:
             yield pl.concat(waiting)
             waiting, rows, size = [], 0, 0
     if rows:
         yield pl.concat(waiting)
+
+
+def _bytes_of(frame: pl.DataFrame) -> int:
+    """About how much memory it takes, by every hundredth row: to ask each text costs as much as to read it."""
+    return _EVERY * int(frame.gather_every(_EVERY).estimated_size())
