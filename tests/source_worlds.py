@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
+import boto3
 import duckdb
 import polars as pl
 import psycopg
 
+from core.ids import new_id
 from core.settings import SourceSettings
 from flows.sources.base import Source
 from flows.sources.dataset import DatasetSource, LocalPlace
 from flows.sources.duckdb_file import duckdb_source
 from flows.sources.files import FileSource
 from flows.sources.postgres.source import postgres_source
+from flows.sources.s3 import S3Place
 from flows.sources.sqlite_file import sqlite_source
+from tests.servers.ceph import S3Server
 from tests.servers.postgres import READER, PostgresServer
 
 TABLE = "people"
@@ -109,6 +113,42 @@ class Dataset:
 
     def drop(self) -> None:
         shutil.rmtree(self._folder)
+
+
+class Bucket(Dataset):
+    """The same in a bucket of a real S3 server."""
+
+    def __init__(self, folder: Path, server: S3Server) -> None:
+        super().__init__(folder)
+        self.bucket = f"b{new_id()}"
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=server.endpoint,
+            aws_access_key_id=server.access_key,
+            aws_secret_access_key=server.secret_key,
+            region_name="us-east-1",
+        )
+        self.client.create_bucket(Bucket=self.bucket)
+        key = f"{server.access_key}:{server.secret_key}"
+        place = S3Place(f"{self.bucket}/some/{TABLE}", server.endpoint, "us-east-1", lambda: key, LIMITS)
+        self.source = DatasetSource("src", place)
+
+    def create(self, frame: pl.DataFrame) -> None:
+        super().create(frame)
+        self._upload()
+
+    def append(self, frame: pl.DataFrame) -> None:
+        super().append(frame)
+        self._upload()
+
+    def drop(self) -> None:
+        for each in self.client.list_objects_v2(Bucket=self.bucket)["Contents"]:
+            self.client.delete_object(Bucket=self.bucket, Key=each["Key"])
+
+    def _upload(self) -> None:
+        for path in self._folder.rglob("*.parquet"):
+            name = path.relative_to(self._folder).as_posix()
+            self.client.put_object(Bucket=self.bucket, Key=f"some/{TABLE}/{name}", Body=path.read_bytes())
 
 
 class Csv:

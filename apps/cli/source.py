@@ -27,14 +27,29 @@ def source() -> None:
 @click.option("--kind", "form", type=click.Choice(get_args(Form)), help="What URI is; by its ending if not given.")
 @click.option("--owner", default="", help="Who answers for the data; the name of the system's user by default.")
 @click.option("--table", "tables", multiple=True, help="A table or view that a database offers; repeat it for more.")
+@click.option("--endpoint", default="", help="Of s3://BUCKET/PREFIX: https://HOST[:PORT] of its server.")
+@click.option("--region", default="", help="Of s3://BUCKET/PREFIX: us-east-1 by default.")
+@click.option("--secret", default="", help="Where ACCESS_KEY_ID:SECRET_ACCESS_KEY is: env:NAME or file:PATH.")
 @click.pass_obj
-def add(settings: Settings, source_id: str, uri: str, form: Form | None, owner: str, tables: tuple[str, ...]) -> None:
+def add(
+    settings: Settings,
+    source_id: str,
+    uri: str,
+    form: Form | None,
+    owner: str,
+    tables: tuple[str, ...],
+    endpoint: str,
+    region: str,
+    secret: str,
+) -> None:
     """Register URI under ID: a Parquet or CSV file, or a folder of Parquet files.
 
-    Of PostgreSQL (--kind postgresql) URI says where its connection string is: env:NAME or file:PATH.
+    Also s3://BUCKET/PREFIX, a DuckDB or SQLite file, and with --kind postgresql env:NAME or file:PATH, which says where
+    the connection string of a PostgreSQL database is.
     """
     sources = open_sources(settings)
-    told = sources.add(source_id, uri, form, owner or getpass.getuser(), tables)
+    owner = owner or getpass.getuser()
+    told = sources.add(source_id, uri, form, owner, tables, endpoint=endpoint, region=region, secret=secret)
     for table in told.tables or (None,):
         columns = sources.get(source_id, table).schema()
         name = f"source {source_id}{f', table {table}' if table else ''}"

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from core.errors import UnusableInput
 
-Form = Literal["files", "postgresql", "duckdb", "sqlite"]
+Form = Literal["files", "s3", "postgresql", "duckdb", "sqlite"]
 _SUFFIXES: dict[str, Form] = {
     ".parquet": "files",
     ".csv": "files",
@@ -21,7 +21,10 @@ _SUFFIXES: dict[str, Form] = {
     ".db": "sqlite",
 }
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/?[^/\x00-\x1f].*")
-_ONE_TABLE = ("files",)
+_ONE_TABLE = ("files", "s3")
+_BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\x00-\x1f]*)?)")
+_REGION = re.compile(r"[a-z0-9-]{1,50}")
+_HERE = ("localhost", "127.0.0.1", "::1")
 OWNER_LENGTH = 200  # characters
 
 
@@ -29,13 +32,17 @@ OWNER_LENGTH = 200  # characters
 class Registration:
     """`place` is a path, or for PostgreSQL where the secret with the connection string is (`env:NAME`, `file:PATH`).
 
-    `owner` is who answers for the data. An agreement may name a table of `tables` and no other.
+    Of S3 it is bucket and prefix; `endpoint`, `region` and `secret` (where its key is) belong to it. `owner` is who
+    answers for the data. An agreement may name a table of `tables` and no other.
     """
 
     form: Form
     place: str
     owner: str = ""
     tables: tuple[str, ...] = ()
+    endpoint: str = ""
+    region: str = ""
+    secret: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `sources.json`."""
@@ -46,17 +53,26 @@ class Registration:
         """Read an entry of `sources.json` again; a bare path is one of an older version. None if it is neither."""
         if isinstance(value, str):
             return cls("files", value)
-        if not isinstance(value, dict) or value.keys() != cls.__dataclass_fields__.keys():
+        names = set(cls.__dataclass_fields__)
+        if not isinstance(value, dict) or not {"form", "place"} <= value.keys() <= names:
             return None
-        tables, texts = value["tables"], [value[each] for each in ("form", "place", "owner")]
-        if not isinstance(tables, list) or not all(isinstance(each, str) for each in (*tables, *texts)):
+        tables, texts = value.get("tables", []), {name: value.get(name, "") for name in names - {"tables"}}
+        if not isinstance(tables, list) or not all(isinstance(each, str) for each in (*tables, *texts.values())):
             return None
         if value["form"] not in get_args(Form):
             return None
-        return cls(cast("Form", value["form"]), value["place"], value["owner"], tuple(tables))
+        return cls(**texts, tables=tuple(tables))
 
 
-def registration(uri: str, form: Form | None, owner: str, tables: tuple[str, ...]) -> Registration:
+def registration(
+    uri: str,
+    form: Form | None = None,
+    owner: str = "",
+    tables: tuple[str, ...] = (),
+    endpoint: str = "",
+    region: str = "",
+    secret: str = "",
+) -> Registration:
     """What `gla source add` was told; `UnusableInput` says what does not fit together."""
     if len(owner) > OWNER_LENGTH or not owner.isprintable():
         raise UnusableInput(f"the owner of a source has at most {OWNER_LENGTH} printable characters")
@@ -66,8 +82,34 @@ def registration(uri: str, form: Form | None, owner: str, tables: tuple[str, ...
         if not _REFERENCE.fullmatch(uri):
             raise UnusableInput("a postgresql source is named by where its connection is: env:NAME or file:PATH")
         return _offering(Registration(form, uri, owner, tables))
+    if form == "s3" or (form is None and uri.startswith("s3://")):
+        return _offering(_bucket(uri, owner, tables, endpoint, region or "us-east-1", secret))
     path = _local_path(uri).resolve()
     return _offering(Registration(form or _SUFFIXES.get(path.suffix.lower(), "files"), str(path), owner, tables))
+
+
+def _bucket(uri: str, owner: str, tables: tuple[str, ...], endpoint: str, region: str, secret: str) -> Registration:
+    found = _BUCKET.fullmatch(uri)
+    if not found or not _REGION.fullmatch(region):
+        raise UnusableInput("an S3 source is s3://BUCKET/PREFIX, with a --region of small letters, digits and -")
+    if not _REFERENCE.fullmatch(secret):
+        raise UnusableInput("an S3 source needs --secret, which says where its key is: env:NAME or file:PATH")
+    place = found[1].strip("/")
+    return Registration("s3", place, owner, tables, checked_endpoint(endpoint), region, secret)
+
+
+def checked_endpoint(text: str) -> str:
+    """`text`, or `UnusableInput` if it is not just the https:// address of a server (http:// only on this machine)."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    plain = parts.scheme == "http" and host in _HERE
+    rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password
+    if not host or rest or not (plain or parts.scheme == "https"):
+        raise UnusableInput("--endpoint is https://HOST or https://HOST:PORT, with nothing after it")
+    return text.rstrip("/")
 
 
 def _offering(told: Registration) -> Registration:

@@ -40,16 +40,25 @@ class Sources:
         self._limits = limits or SourceSettings()
 
     def add(
-        self, source_id: str, uri: str, form: Form | None = None, owner: str = "", tables: tuple[str, ...] = ()
+        self,
+        source_id: str,
+        uri: str,
+        form: Form | None = None,
+        owner: str = "",
+        tables: tuple[str, ...] = (),
+        **s3: str,
     ) -> Registration:
-        """Register what is at `uri` under `source_id`; every table must be readable now. An id is given once."""
-        told = registration(uri, form, owner, tables)
+        """Register what is at `uri` under `source_id`; every table must be readable now. An id is given once.
+
+        `s3` has the endpoint, region and secret of a bucket. To change what else is registered, register it again.
+        """
+        told = registration(uri, form, owner, tables, **s3)
         checked_name(source_id, "the id of a source")
         for table in told.tables or (None,):
             self._open(source_id, told, table).schema()
         known = self._load()
-        earlier = known.setdefault(source_id, told)
-        if (earlier.form, earlier.place) != (told.form, told.place):
+        earlier = known.get(source_id, told)
+        if (earlier.form, earlier.place, earlier.endpoint) != (told.form, told.place, told.endpoint):
             raise UnusableInput(f"source {source_id} is registered already for another place: choose another id")
         self._save(known | {source_id: told})
         return told
@@ -75,6 +84,11 @@ class Sources:
                 path = Path(told.place)
                 nested = path.is_dir() and any("=" in each.name and each.is_dir() for each in path.iterdir())
                 return DatasetSource(source_id, LocalPlace(path)) if nested else FileSource(source_id, path)
+            case "s3":
+                from flows.sources.s3 import S3Place  # noqa: PLC0415 - its client, when needed
+
+                key = partial(self._reveal, told.secret)
+                return DatasetSource(source_id, S3Place(told.place, told.endpoint, told.region, key, self._limits))
             case "postgresql":
                 from flows.sources.postgres.source import postgres_source  # noqa: PLC0415 - its driver, when needed
 

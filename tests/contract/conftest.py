@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import Engine
 
 from core.database import opened
+from tests.servers.ceph import s3
 from tests.servers.openssh import openssh
 from tests.servers.postgres import postgresql_database, postgresql_server
 
-__all__ = ["openssh", "postgresql_database", "postgresql_server"]
+__all__ = ["openssh", "postgresql_database", "postgresql_server", "s3"]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

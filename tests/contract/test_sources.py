@@ -15,7 +15,7 @@ from core.errors import GlaError, SourceColumnMissing, SourceUnavailable, Unusab
 from core.period import Period
 from flows.sources.plan import ExtractionPlan, PlannedColumn
 from schemas.filters import parse_filter
-from tests.source_worlds import Csv, Dataset, DuckDb, ParquetFile, ParquetFolder, Postgres, Sqlite, World
+from tests.source_worlds import Bucket, Csv, Dataset, DuckDb, ParquetFile, ParquetFolder, Postgres, Sqlite, World
 
 JANUARY = Period.parse("2026-01")
 
@@ -66,11 +66,13 @@ FILES = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=[*FILES, "postgresql"])
+@pytest.fixture(params=[*FILES, "s3", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     if request.param in FILES:
         made: World = FILES[request.param](tmp_path)
         return made
+    if request.param == "s3":
+        return Bucket(tmp_path, request.getfixturevalue("s3"))
     server = request.getfixturevalue("postgresql_server")
     return Postgres(server, server.create_database())
 

@@ -26,6 +26,7 @@ class CuttableProxy:
         self.port = int(self._listener.getsockname()[1])
         self._sockets: list[socket.socket] = []
         self._left: int | None = None
+        self.answered = 0  # bytes of answers so far, over all connections
         self._pause_at: int | None = None
         self._stalled = threading.Event()
         self._closed = threading.Event()
@@ -113,6 +114,7 @@ class CuttableProxy:
             except OSError:
                 return
             answered += 0 if upward else len(block)
+            self.answered += 0 if upward else len(block)
             if self._pause_at is not None and answered > self._pause_at:
                 self.stall()
             if self._every is not None and answered >= self._every:

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from core.errors import SourceUnavailable, UnusableInput
+from flows.sources.registration import Registration, registration
 from flows.sources.registry import Sources
 
 
@@ -150,3 +151,33 @@ def test_an_entry_that_is_no_registration_is_refused(sources, tmp_path, entry):
     (tmp_path / "config" / "sources.json").write_text(json.dumps({"sources": {"one": entry}}))
     with pytest.raises(UnusableInput, match="register the sources again"):
         sources.list()
+
+
+@pytest.mark.parametrize(
+    ("uri", "more", "words"),
+    [
+        ("s3://Bucket!", {}, "s3://BUCKET/PREFIX"),
+        ("s3://bucket/x", {"region": "EU"}, "--region"),
+        ("s3://bucket/x", {"secret": "AKIA:geheim"}, "--secret"),
+        ("s3://bucket/x", {"secret": ""}, "--secret"),
+        ("s3://bucket/x", {"endpoint": "http://s3.example.org"}, "--endpoint"),
+        ("s3://bucket/x", {"endpoint": "https://user:geheim@s3.example.org"}, "--endpoint"),
+        ("s3://bucket/x", {"endpoint": "https://s3.example.org/path"}, "--endpoint"),
+        ("s3://bucket/x", {"endpoint": "https://s3.example.org:port"}, "--endpoint"),
+        ("s3://bucket/x", {"endpoint": ""}, "--endpoint"),
+        ("s3://bucket/x", {"tables": ("one",)}, "one table"),
+    ],
+)
+def test_a_bucket_has_an_endpoint_with_tls_and_its_key_elsewhere(sources, uri, more, words):
+    told = {"endpoint": "https://s3.example.org", "region": "eu-1", "secret": "env:KEY"} | more
+    with pytest.raises(UnusableInput, match=words) as caught:
+        sources.add("one", uri, **told)
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_bucket_is_registered_with_where_its_key_is(tmp_path):
+    told = registration("s3://bucket/a/b/", owner="Register", endpoint="https://s3.example.org/", secret="file:s3.key")
+    assert told == Registration(
+        "s3", "bucket/a/b", "Register", (), "https://s3.example.org", "us-east-1", "file:s3.key"
+    )
+    assert Registration.from_json(json.loads(json.dumps(told.to_json()))) == told
