@@ -126,12 +126,15 @@ class Receiving:
         """OSError beyond the limit, or when the disk takes no more: the file never appears then."""
         if not self._open:
             raise OSError("the file is closed")
-        if offset + len(data) > self._most:
-            self.drop()
-            raise OSError("the file is too large")
-        while data:
-            written = os.pwrite(self._file, data, offset)
-            data, offset = data[written:], offset + written
+        try:
+            if offset + len(data) > self._most:
+                raise OSError("the file is too large")
+            while data:
+                written = os.pwrite(self._file, data, offset)
+                data, offset = data[written:], offset + written
+        except OSError:
+            self.drop()  # the client will close it all the same
+            raise
         self._size = max(self._size, offset)
 
     def finish(self, session: Session) -> None:

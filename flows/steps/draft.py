@@ -32,6 +32,8 @@ _HEADER = """\
 # greaterOrEqualTo, in, isNull, isNotNull) and either a value or a bound (period.start, period.end). A bound on a
 # column of text has its format, yyyy-MM-dd or yyyyMMdd. Dates that a CSV file writes in another form: make the column
 # a date with logicalTypeOptions: {{format: dd-MM-yyyy}}, and drop the format of the bounds.
+# People: gla.participants, {{column: bsn, maximum: 100000}}, delivers only rows about people whom the recipient sends
+# as its participants; docs/participants.md says how.
 """
 
 _SLA = [
