@@ -176,6 +176,32 @@ def test_nothing_comes_out_after_an_exception(pair):
     assert target.getvalue() == b""
 
 
+def test_without_a_block_closing_completes_the_message_and_only_once(pair):
+    target = io.BytesIO()
+    sealer = open_sealer(target, [X509Recipient(pair[1])], NOW)
+    assert (sealer.write(b"content"), sealer.tell(), sealer.closed) == (7, 7, False)
+    sealer.close()
+    message = target.getvalue()
+    sealer.close()
+    assert (sealer.closed, target.getvalue()) == (True, message)
+    with pytest.raises(ValueError, match="^write to a closed envelope$"):
+        sealer.write(b"more")
+    assert opened(message, pair) == b"content"
+
+
+def test_a_block_that_goes_on_after_an_error_does_not_end_well(pair, monkeypatch):
+    monkeypatch.setattr(sealing, "LIMIT", 1)
+    target = io.BytesIO()
+    with (  # noqa: PT012 - what is tested is how the block ends
+        pytest.raises(ValueError, match="^the envelope was abandoned after an error$"),
+        open_sealer(target, [X509Recipient(pair[1])], NOW) as sealer,
+    ):
+        with pytest.raises(UnusableInput):
+            sealer.write(b"too much")
+        assert (sealer.closed, sealer.tell()) == (True, 0)
+    assert target.getvalue() == b""
+
+
 def test_a_locked_key_file_asks_and_a_wrong_passphrase_is_told(pair):
     locked = private_forms(pair)["PKCS8 text, locked"] + pair[1]
     message = sealed(b"x", pair[1])

@@ -142,6 +142,10 @@ def test_an_expired_certificate_is_refused_when_used_and_says_since_when():
             open_sealer(io.BytesIO(), [key], moment)
 
 
+def test_a_certificate_is_used_from_its_first_moment_on(tsk):
+    assert public(tsk).check(public(tsk).not_before) is None
+
+
 def test_a_certificate_from_the_future_is_not_used_yet(tsk):
     with pytest.raises(KeyUnusable, match="not valid before"):
         public(tsk).check(datetime(2020, 1, 1, tzinfo=UTC))
