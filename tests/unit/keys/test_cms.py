@@ -179,12 +179,12 @@ def test_nothing_comes_out_after_an_exception(pair):
 def test_without_a_block_closing_completes_the_message_and_only_once(pair):
     target = io.BytesIO()
     sealer = open_sealer(target, [X509Recipient(pair[1])], NOW)
-    assert (sealer.write(b"content"), sealer.tell(), sealer.closed) == (7, 7, False)
+    assert (sealer.write(b"con"), sealer.write(b"tent"), sealer.tell(), sealer.closed) == (3, 4, 7, False)
     sealer.close()
     message = target.getvalue()
     sealer.close()
     assert (sealer.closed, target.getvalue()) == (True, message)
-    with pytest.raises(ValueError, match="^write to a closed envelope$"):
+    with pytest.raises(ValueError, match=r"^write to a closed envelope$"):
         sealer.write(b"more")
     assert opened(message, pair) == b"content"
 
@@ -193,7 +193,7 @@ def test_a_block_that_goes_on_after_an_error_does_not_end_well(pair, monkeypatch
     monkeypatch.setattr(sealing, "LIMIT", 1)
     target = io.BytesIO()
     with (  # noqa: PT012 - what is tested is how the block ends
-        pytest.raises(ValueError, match="^the envelope was abandoned after an error$"),
+        pytest.raises(ValueError, match=r"^the envelope was abandoned after an error$"),
         open_sealer(target, [X509Recipient(pair[1])], NOW) as sealer,
     ):
         with pytest.raises(UnusableInput):

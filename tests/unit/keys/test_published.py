@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from core.errors import GlaError, KeyUnusable, SignerUnknown
 from keys import published
 from keys.private.custody import Custody, Role
+from keys.private.identities import generate_identity
 from keys.private.rotation import rotate
 from keys.private.signing import Signer
 from keys.published import Entry, KeyHistory, PublishedKey, judge, judge_by
@@ -190,6 +191,22 @@ def test_keys_that_cannot_sign_are_endorsed_by_our_seal_of_that_time(world: Worl
     entries[last] = replace(entries[last], endorsement=world.sign())
     with pytest.raises(SignerUnknown):
         KeyHistory(entries).of(Role.INTAKE)
+
+
+def test_a_seal_that_was_replaced_endorses_nothing_later(world: World) -> None:
+    """Otherwise a thief of an old seal could give our recipients a key of his own to seal to."""
+    old = world.custody.signer(Role.AGREEMENT_SEAL)
+    world.now += DAY
+    rotate(world.custody, Role.AGREEMENT_SEAL)
+    new = world.custody.signer(Role.AGREEMENT_SEAL)
+    theirs = str(generate_identity().recipient)
+    draft = published.new_entry(world.custody.history(), Role.INTAKE, theirs, world.now + DAY)
+    by_old, by_new = (
+        replace(draft, endorsement=seal.sign(draft.message(), Namespace.KEY_HISTORY)) for seal in (old, new)
+    )
+    assert KeyHistory([*world.entries, by_new]).of(Role.INTAKE)[-1].line == theirs
+    with pytest.raises(SignerUnknown):
+        KeyHistory([*world.entries, by_old]).of(Role.INTAKE)
 
 
 def test_a_signature_for_another_purpose_is_no_endorsement(world: World) -> None:
