@@ -115,6 +115,40 @@ def test_a_worker_that_dies_loses_only_the_part_that_is_open(parted):
     assert pl.concat(delivered(parted))["id"].to_list() == list(range(1, ROWS + 1))
 
 
+def test_a_run_that_is_cancelled_is_gone_on_with(parted):
+    def cancel(rows, _size):
+        if rows >= 4_500:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        path.run(parted.services, parted.order(), progress=cancel)
+    assert parted.visible_files() == []
+    [left] = parted.services.settings.staging_dir.glob("*/.open-*")
+    complete = {each["sealed"]["filename"] for each in json.loads((left / "parts.json").read_bytes())["parts"]}
+    before = {name: (left / name).read_bytes() for name in complete}
+    path.run(parted.services, parted.order())
+    assert before
+    assert {name: (parted.published() / name).read_bytes() for name in before} == before
+    assert pl.concat(delivered(parted))["id"].to_list() == list(range(1, ROWS + 1))
+
+
+@pytest.mark.parametrize("form", ["csv", "csv.gz", "csv.zst", "fixed"])
+def test_every_format_comes_in_parts(world, form):
+    march(ROWS).write_parquet(world.source)
+    document = world.document(parts={"rows": STEP}, format=form, sums=["amount"])
+    for column in document["schema"][0]["properties"]:
+        if column["logicalType"] == "integer":
+            column["logicalTypeOptions"] = {"minimum": 0, "maximum": 10**15}
+        if column["logicalType"] == "string":
+            column["logicalTypeOptions"] = {"maxLength": 12}
+    world.conclude(document)
+    assert path.run(world.services, world.order()).rows == ROWS
+    [manifest] = [json.loads((world.published() / "manifest.json").read_bytes())]
+    assert [file["filename"] for file in manifest["files"]][:-1] == [
+        f"people.part-{number:04d}.{form}.age" for number in range(1, 7)
+    ]
+
+
 def test_parts_of_another_state_of_the_source_are_not_kept(parted):
     killed(parted)
     march(ROWS, amount=np.arange(ROWS) + AMOUNT + 1).write_parquet(parted.source)
