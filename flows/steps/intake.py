@@ -99,6 +99,8 @@ def receive(services: Services, incoming: Incoming) -> ParticipantsReport:
     if report.outcome != "accepted":
         _tell(services, incoming, report)
     publish_report(services, agreement, report)
+    if report.outcome == "accepted":
+        services.checkpoint()  # who cuts the ledger's end off would bring the set before back
     return report
 
 

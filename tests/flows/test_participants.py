@@ -32,6 +32,7 @@ from keys.private.opening import open_envelope
 from keys.private.rotation import rotate
 from keys.private.signing import Signer
 from keys.sshsig import Namespace, verify_by
+from ledger.checkpoints import read_checkpoints
 from ledger.verify import verify
 from schemas.participants import Finding, ParticipantsReport
 from tests.delivery_world import AGREEMENT, NOW, RECIPIENT, make_world, world
@@ -76,6 +77,15 @@ def in_force(fund) -> list[str] | None:
     return [str(number) for part in people.numbers() for number in part.tolist()]
 
 
+def checkpoint_verifier(fund):
+    custody = fund.services.custody
+
+    def check(signature, message, namespace, at):
+        custody.verify(Role.LEDGER, signature, message, namespace, at).require("the checkpoint")
+
+    return check
+
+
 def events_of(fund, action: str) -> list[dict[str, Any]]:
     return [json.loads(event["detail"]) for event in fund.events() if event["action"] == action]
 
@@ -114,7 +124,8 @@ class TestAList:
         assert reports(fund) == {"set-000001.json": report}
         (told,) = events_of(fund, "participants.accepted")
         assert told["report"] == report.model_dump(mode="json", by_alias=True)
-        verify(fund.services.engine, [])
+        witnesses = read_checkpoints(fund.services.settings.checkpoints_path, checkpoint_verifier(fund))
+        assert verify(fund.services.engine, witnesses).witnessed == len(fund.events())
 
     def test_parquet_makes_the_same_set_as_csv(self, fund):
         assert send(fund, as_parquet([B, A]), "deelnemers.parquet.age").outcome == "accepted"
