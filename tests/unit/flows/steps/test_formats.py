@@ -5,7 +5,9 @@ import io
 from datetime import date, datetime, time
 from typing import get_args
 
+import duckdb
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from polars.testing import assert_frame_equal
@@ -53,6 +55,27 @@ def test_rows_read_in_other_pieces_give_the_same_bytes(file_format):
     assert pieces.n_chunks() == 3
     agreement = an_agreement(COUNTED, format=file_format)
     assert written(agreement, pieces) == written(agreement, whole)
+
+
+def test_parquet_of_every_number_is_read_alike_by_duckdb(tmp_path):
+    """Numbers that do not repeat are packed, those that do have a dictionary; both have nulls and both ends."""
+    count = 5_000
+    columns = {}
+    for dtype in (pl.Int32, pl.Int64, pl.UInt32, pl.UInt64):
+        low, high = dtype.min(), dtype.max()
+        ends = pl.select(low=low, high=high).row(0)
+        columns[f"packed_{dtype}"] = pl.Series([*ends, None, *range(count - 3)], dtype=dtype)
+        columns[f"repeated_{dtype}"] = pl.Series([*ends, None, *[7] * (count - 3)], dtype=dtype)
+    columns["day"] = pl.Series([date(1, 1, 1), date(9999, 12, 31), None, *[date(2026, 1, 1)] * (count - 3)])
+    columns["days"] = pl.Series(range(-count // 2, count // 2), dtype=pl.Int32).cast(pl.Date)
+    frame = pl.DataFrame(columns)
+    properties = [{"name": name, "logicalType": "date" if name.startswith("day") else "integer"} for name in columns]
+    path = tmp_path / "numbers.parquet"
+    path.write_bytes(written(an_agreement(properties), frame))
+    assert_frame_equal(pl.read_parquet(path), frame)
+    assert_frame_equal(duckdb.sql(f"SELECT * FROM '{path}'").pl(), frame)
+    encodings = pq.ParquetFile(path).metadata.row_group(0).column(0).encodings
+    assert "DELTA_BINARY_PACKED" in encodings
 
 
 @pytest.mark.parametrize("file_format", get_args(FileFormat))
