@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ class _End:
         self.error = error
 
 
-def ahead(items: Generator[T], idle_seconds: float, interrupt: Callable[[], None]) -> Iterator[T]:
+def ahead(items: Generator[T], idle_seconds: float, interrupt: Callable[[], None]) -> Generator[T]:
     """The same items, made in another thread. Raises `Silent` if none comes for `idle_seconds`.
 
     `interrupt` ends what `items` may be waiting for; it is called, in a thread of its own since it may wait as well,

@@ -6,6 +6,7 @@ the kind is kept, as a sentence of ours.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -102,10 +103,11 @@ class DatabaseSource:
             finally:
                 session.close()
 
-        pieces = self._translated(ahead(read(), self.limits.idle_seconds, session.interrupt))
-        told(next(pieces))
-        for piece in pieces:
-            yield session.frame(piece, plan, unreadable)
+        with contextlib.closing(ahead(read(), self.limits.idle_seconds, session.interrupt)) as items:
+            pieces = self._translated(items)
+            told(next(pieces))
+            for piece in pieces:
+                yield session.frame(piece, plan, unreadable)
 
     def _check(self, plan: ExtractionPlan, types: dict[str, pl.DataType]) -> None:
         require_columns(self.id, plan, types)

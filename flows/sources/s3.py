@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from core.discreet import discreet
 from core.errors import UnusableInput
 from core.settings import SourceSettings
 
@@ -75,6 +76,7 @@ class S3Place:
             force_virtual_addressing=False,
         )
 
+    @discreet
     def _credentials(self) -> tuple[str, str]:
         access, colon, secret = self.key().partition(":")
         if not (access and colon and secret):

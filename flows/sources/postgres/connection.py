@@ -7,12 +7,14 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from core.discreet import discreet
 from core.errors import UnusableInput
 from core.settings import SourceSettings
 
 _HERE = ("", "localhost", "127.0.0.1", "::1")
 
 
+@discreet
 def conninfo(source_id: str, secret: str, limits: SourceSettings) -> str:
     """What libpq connects with. Raises `UnusableInput` for a `secret` that is no connection string, without it.
 
