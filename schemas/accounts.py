@@ -60,7 +60,7 @@ Bytes = Annotated[int, Field(ge=0, le=MOST_EXACT)]
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     def to_bytes(self) -> bytes:
         """Canonical JSON (RFC 8785) without a line break in it."""

@@ -6,6 +6,7 @@ Nine digits are looked up as five and four in tables of remainders, which is abo
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 _WEIGHTS = (9, 8, 7, 6, 5, 4, 3, 2, -1)
@@ -15,10 +16,10 @@ NOBODY = "000000000"  # passes the 11-proef and is issued to nobody
 
 def _remainders(weights: tuple[int, ...]) -> pl.Series:
     """For each number of `len(weights)` digits: its weighted sum modulo 11."""
-    sums = [0]
+    sums = np.zeros(1, dtype=np.int64)
     for weight in weights:
-        sums = [(total + digit * weight) % 11 for total in sums for digit in range(10)]
-    return pl.Series(sums, dtype=pl.UInt8)
+        sums = np.add.outer(sums, np.arange(10) * weight).ravel()
+    return pl.Series((sums % 11).astype(np.uint8))
 
 
 _HIGH = _remainders(_WEIGHTS[:-_LOW_DIGITS])

@@ -98,6 +98,7 @@ _Day = Annotated[str, AfterValidator(lambda text: date.fromisoformat(text).isofo
 
 class _Document(BaseModel):
     model_config = ConfigDict(
+        defer_build=True,  # most commands need none of it
         frozen=True,
         extra="forbid",
         strict=True,

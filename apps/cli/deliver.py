@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import getpass
+import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from core.clock import dutch_date
 from core.period import Period
@@ -15,6 +15,7 @@ from core.settings import Settings
 from flows.steps import path
 from flows.steps.expected import expected_rows
 from flows.steps.order import Mode, Order
+from flows.steps.seal_rows import Progress
 from flows.wiring import open_services
 
 
@@ -35,20 +36,8 @@ def deliver(
     """
     order = Order(agreement, Period.parse(period), requested_by or getpass.getuser(), Mode(mode), reason, full)
     started = time.monotonic()
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    )  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(f"{order.name}: starting", total=None)
-
-        def show(rows: int, size: int) -> None:
-            told = f"{order.name}: {rows:,} rows, {size / 1e6:,.1f} MB sealed"
-            bar.update(task, completed=min(rows, expected or rows), description=told)
-
-        services = open_services(settings)
-        expected = expected_rows(services, order)
-        bar.update(task, total=expected)
+    services = open_services(settings)
+    with _watched(order, expected_rows(services, order)) as show:
         outcome = path.run(services, order, progress=show)
     name = f"{outcome.agreement_id} {outcome.period} edition {outcome.edition}"
     if outcome.done_before:
@@ -64,3 +53,11 @@ def deliver(
             click.echo(f"Note: it holds the same data as edition {outcome.same_as}, byte for byte", err=True)
     if early := order.early(dutch_date(services.clock())):
         click.echo(f"Note: {early}", err=True)
+
+
+def _watched(order: Order, expected: int | None) -> AbstractContextManager[Progress]:
+    if not sys.stderr.isatty():
+        return nullcontext(path.no_progress)
+    from apps.cli.delivery_bar import delivery_bar  # noqa: PLC0415 - slow to import, for who looks only
+
+    return delivery_bar(order.name, expected)
