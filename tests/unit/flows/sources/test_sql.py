@@ -15,7 +15,7 @@ from schemas.filters import parse_filter
 
 COLUMNS = [
     PostgresColumn("n", "int4", -1), PostgresColumn("s", "varchar", 14), PostgresColumn("c", "bpchar", 9),
-    PostgresColumn("e", "enum", -1), PostgresColumn("m", "numeric", (12 << 16) + 2 + 4), 
+    PostgresColumn("e", "enum", -1), PostgresColumn("m", "numeric", (12 << 16) + 2 + 4),
     PostgresColumn("d", "date", -1), PostgresColumn("z", "timestamptz", -1), PostgresColumn('odd "name"', "int8", -1),
 ]  # fmt: skip
 TYPES = {column.name: column.dtype for column in COLUMNS}
