@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from core.errors import SourceUnavailable, UnusableInput
+from core.settings import SourceSettings
 from flows.sources.dataset import DatasetSource
 from flows.sources.plan import ExtractionPlan, PlannedColumn
 from flows.sources.registry import Sources
@@ -24,6 +26,7 @@ __all__ = ["s3"]
 pytestmark = pytest.mark.server
 
 ROWS = 50_000
+IMPATIENT = SourceSettings(connect_seconds=1, idle_seconds=1)
 PLAN = ExtractionPlan((PlannedColumn("n", "n", pl.Int64()),))
 
 
@@ -97,3 +100,13 @@ def test_a_registered_bucket_is_read_with_the_key_from_its_place(bucket: Bucket,
     sources.add("src", f"s3://{bucket.bucket}/some/people", endpoint=s3.endpoint, secret="env:S3_KEY")
     assert s3.secret_key not in (tmp_path / "config" / "sources.json").read_text()
     assert sum(frame.height for frame in sources.get("src").batches(PLAN)) == ROWS
+
+
+@pytest.mark.parametrize("answers", [0, 20_000], ids=["before the listing", "inside a column"])
+def test_a_server_that_falls_silent_is_given_up(bucket: Bucket, wire: CuttableProxy, answers: int) -> None:
+    hasty = replace(place(bucket), endpoint=f"http://127.0.0.1:{wire.port}", limits=IMPATIENT)
+    wire.pause_after(answers)
+    started = time.monotonic()
+    with pytest.raises(SourceUnavailable):
+        list(DatasetSource("src", hasty).batches(PLAN))
+    assert time.monotonic() - started < 60
