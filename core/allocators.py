@@ -11,7 +11,7 @@ import os
 
 DEFAULTS = {
     "_RJEM_MALLOC_CONF": "dirty_decay_ms:100,muzzy_decay_ms:0",
-    "POLARS_ROW_GROUP_PREFETCH_SIZE": "2",
+    "POLARS_ROW_GROUP_PREFETCH_SIZE": "1",
 }
 
 

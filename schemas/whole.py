@@ -24,7 +24,7 @@ from schemas.rules import TotalRule
 from schemas.scratch import MemoryScratch, Scratch
 from schemas.verdict import Result, Sum
 
-ROOM = 4_000_000  # hashes of all keys together that wait in memory: 32 MB
+ROOM = 2_000_000  # hashes of all keys together that wait in memory: 16 MB
 IsSound = Callable[[str], bool]
 
 
