@@ -22,7 +22,7 @@ from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from flows.sources.sql import quoted
 from flows.sources.text import read_text
 
-_ROWS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 10_000
 _EXACT = 2**53  # up to here a float holds every whole number
 _PRAGMAS = ("query_only = ON", "trusted_schema = OFF", "temp_store = MEMORY", "cell_size_check = ON")
 _MOMENTS: dict[str, pl.DataType] = {
@@ -156,13 +156,15 @@ def _series(
 ) -> pl.Series:
     stored = dtype if dtype.base_type() in _FITTING else pl.String()
     kind = stored.base_type()
-    if not set(map(type, values)) - {type(None)} <= _USUAL.get(kind, set()):
+    if set(map(type, values)) - {type(None)} <= _USUAL.get(kind, set()):
+        held = pl.Series(name, values, dtype=stored)
+        nulls = held.null_count()
+    else:
         fitting = _FITTING[kind]
         held = pl.Series(name, [fitting(value) for value in values], dtype=stored)
-    else:
-        held = pl.Series(name, values, dtype=stored)
+        nulls = values.count(None)
     if stored != dtype:
         held = held.to_frame().select(read_text(pl.col(name), PlannedColumn(name, name, dtype))).to_series().alias(name)
-    if lost := held.null_count() - sum(value is None for value in values):
+    if lost := held.null_count() - nulls:
         unreadable(delivered, lost)
     return held
