@@ -27,7 +27,7 @@ def conninfo(source_id: str, secret: str, limits: SourceSettings) -> str:
     if not values:
         raise UnusableInput(f"source {source_id}: its secret is no connection string of PostgreSQL")
     hosts = str(values.get("host", "")).split(",") + str(values.get("hostaddr", "")).split(",")
-    if not all(host in _HERE or host.startswith("/") for host in hosts):
+    if "service" in values or not all(host in _HERE or host.startswith("/") for host in hosts):
         values = {"sslmode": "verify-full"} | values
         if values["sslmode"] == "verify-full":
             values = {"sslrootcert": "system"} | values

@@ -46,12 +46,12 @@ SELECT c.oid::int8, c.relkind::text, EXISTS (
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'm', 'v', 'f')"""
 _COLUMNS = """
-SELECT a.attname::text, CASE WHEN b.typtype = 'e' THEN 'enum' ELSE b.typname::text END,
+SELECT a.attname::text, CASE WHEN b.typtype = 'e' THEN 'enum'
+    WHEN b.typnamespace <> 'pg_catalog'::regnamespace THEN 'foreign' ELSE b.typname::text END,
   (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::int8
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
 WHERE a.attrelid = ($1)::int8::oid AND a.attnum > 0 AND NOT a.attisdropped
-  AND (b.typnamespace = 'pg_catalog'::regnamespace OR b.typtype = 'e')
 ORDER BY a.attnum"""
 _SNAPSHOT = """
 SELECT concat_ws(' ', 'system', (SELECT system_identifier FROM pg_control_system()), 'database', d.oid,

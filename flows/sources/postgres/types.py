@@ -42,7 +42,10 @@ _SQL_NAMES: dict[type[pl.DataType], str] = {
 
 @dataclass(frozen=True)
 class PostgresColumn:
-    """`base` is the name of the type, of a domain that of the type below it, or "enum"; `modifier` its typmod."""
+    """`base` is the name of the type, or "enum", or "foreign"; of a domain that of the type below it.
+
+    `modifier` is its typmod.
+    """
 
     name: str
     base: str
