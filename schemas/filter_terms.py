@@ -117,7 +117,7 @@ def _in_type(units: int, dtype: pl.DataType) -> int | Decimal:
 
 def _as_stored(value: Any, dtype: pl.DataType) -> Any:
     if dtype == pl.Float32:
-        return struct.unpack("f", struct.pack("f", float(value)))[0]
+        return struct.unpack("<f", struct.pack("<f", float(value)))[0]
     if dtype.is_float():
         return float(value)
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
