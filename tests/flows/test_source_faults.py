@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import traceback
 from dataclasses import replace
 
 import polars as pl
@@ -23,6 +25,7 @@ __all__ = ["postgresql_server"]
 pytestmark = pytest.mark.server
 
 ROWS = 20_000
+PASSWORD = "wachtwoord-van-de-bron"
 ADDED = 50
 RECORD = 54  # bytes of a row on the wire: four values with their lengths, and a header
 SOURCE_LIMITS = SourceSettings(connect_seconds=5, idle_seconds=1.5, statement_seconds=30)
@@ -165,3 +168,17 @@ def test_secret_that_is_gone_is_named_by_its_place(registered, monkeypatch):
 def test_pakbon_and_ledger_say_which_state_was_read(registered):
     path.run(registered.services, registered.order())
     assert "postgresql system" in str(registered.events())
+
+
+def test_password_of_a_source_is_in_no_file_log_or_error(registered, postgresql_server, database, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("GLA_TEST_REGISTER", postgresql_server.conninfo(database, password=PASSWORD))
+    path.run(registered.services, registered.order())
+    monkeypatch.setenv("GLA_TEST_REGISTER", postgresql_server.conninfo("absent", password=PASSWORD))
+    with pytest.raises(SourceUnavailable, match="lets the registered role in") as caught:
+        path.run(registered.services, registered.order(path.Mode.CORRECT, "again"))
+    told = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert PASSWORD not in caplog.text + told
+    written = [file for file in registered.home.rglob("*") if file.is_file()]
+    assert written
+    assert not [file for file in written if PASSWORD.encode() in file.read_bytes()]

@@ -14,14 +14,12 @@ from core.settings import SourceSettings
 from flows.sources.database import DatabaseSource
 from flows.sources.postgres.session import PostgresSession
 
-_UNREACHABLE = "cannot be reached or read: see whether its server runs"
-_REASONS = {  # SQLSTATE, or its class
+_UNREACHABLE = "cannot be reached or read: see whether its server runs, and lets the registered role in"
+_REASONS = {  # by SQLSTATE, which libpq does not tell where it cannot connect
     "57014": "did not answer in time: raise GLA_SOURCES__STATEMENT_SECONDS, or see what holds it up",
     "55P03": "did not answer in time: something holds a lock on the table",
     "42P01": "has no such table any more: restore it",
     "42501": "may not be read by its role: grant it SELECT (and BYPASSRLS where policies hide rows)",
-    "28": "refused the role or its password: see the connection that is registered",
-    "3D": "has no such database: see the connection that is registered",
 }
 
 
@@ -39,6 +37,5 @@ def postgres_source(
 
 def _reason(error: Exception) -> str | None:
     if isinstance(error, Error):
-        state = error.sqlstate or ""
-        return _REASONS.get(state) or _REASONS.get(state[:2]) or _UNREACHABLE
+        return _REASONS.get(error.sqlstate or "", _UNREACHABLE)
     return _UNREACHABLE if isinstance(error, pa.ArrowException | OSError) else None
