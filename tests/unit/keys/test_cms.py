@@ -104,6 +104,8 @@ def test_a_private_key_in_any_form_is_refused_loudly_and_not_shown(pair):
         with pytest.raises(KeyUnusable, match="PRIVATE key, not a public one: treat it as leaked") as caught:
             parse_sealing_key(given)
         assert caught.value.__context__ is None, name
+        with pytest.raises(KeyUnusable, match="PRIVATE key, not a public one"):
+            X509Recipient(given)
 
 
 def refused(match: str, **words) -> None:

@@ -133,7 +133,7 @@ def test_a_secret_is_shown_by_nothing(caplog: pytest.LogCaptureFixture, monkeypa
     shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", caplog.text, repr(vars(type(secret)))]
     assert not any("4711" in text for text in shown)
     for leak in (pickle.dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match=r"^a secret is not copied to anywhere$"):
             leak(secret)
     assert secret.reveal() == b"geheim-4711"
 

@@ -94,6 +94,12 @@ def test_a_block_of_another_scratch_is_refused(tmp_path, scratch):
         scratch.read(ticket)
 
 
+def test_its_folder_is_made_with_those_above_it_for_us_only(tmp_path):
+    with SealedScratch(tmp_path / "above" / "scratch") as scratch:
+        assert scratch.read(scratch.append(SECRET)) == SECRET
+    assert (tmp_path / "above" / "scratch").stat().st_mode & 0o777 == 0o700
+
+
 FULL = "^the disk for scratch files is full: free space in the staging folder and resume$"
 
 
