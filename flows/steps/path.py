@@ -27,6 +27,7 @@ from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpec
 from flows.steps.agree import agree
 from flows.steps.extract import extract, plan, plan_document
 from flows.steps.lease import kept_alive
+from flows.steps.mutations.chain import require_last
 from flows.steps.mutations.compare import everything
 from flows.steps.mutations.delivering import mutations, read_of
 from flows.steps.order import Mode, Order, Outcome
@@ -169,6 +170,8 @@ def _edition(services: Services, order: Order) -> int:
         return latest + 1  # sealed bytes that can not be published any more would otherwise be the end
     if latest is None or delivery is None or delivery.state not in DELIVERED:
         raise DeliveryStateError(f"delivery {order.name} is not delivered yet: use mode resume")
+    if order.mode is Mode.CORRECT:
+        require_last(services, delivery)
     return latest if order.mode is Mode.REDELIVER else latest + 1
 
 

@@ -9,10 +9,12 @@ from datetime import timedelta
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import update
 
 from apps.cli.agreement import agreement as agreement_command
 from apps.cli.deliver import deliver as deliver_command
 from apps.cli.open_delivery import open_delivery as open_command
+from core.database import writing
 from core.errors import DeliveryBusy, DeliveryStateError, RowsInvalid, UnusableInput
 from core.period import Period
 from core.settings import Settings
@@ -21,6 +23,7 @@ from flows.steps.drift import drift
 from flows.steps.order import Mode, Order
 from keys.private.opening import open_envelope
 from keys.sshsig import Namespace
+from ledger.tables import deliveries
 from schemas.manifest import Manifest, Pakbon
 from tests.delivery_world import AGREEMENT, MARCH, NOW
 from tests.flows.test_rerun import stop_before
@@ -229,7 +232,10 @@ def test_only_the_last_delivery_can_be_corrected(mutating):
     deliver(mutating, APRIL)
     with pytest.raises(DeliveryStateError, match="was followed by delivery:GLA-2026-0007/2026-04/1"):
         deliver(mutating, MARCH, Mode.CORRECT, "wrong")
+    with pytest.raises(DeliveryStateError, match="was followed by delivery:GLA-2026-0007/2026-04/1"):
+        deliver(mutating, MARCH, Mode.CORRECT, "lost", full=True)
     assert not mutating.published(2).exists()
+    deliver(mutating, MARCH, Mode.REDELIVER, "the refusals left it as it was")
 
 
 def test_a_redelivery_changes_nothing_for_the_next_one(mutating):
@@ -248,6 +254,8 @@ def test_a_period_before_the_last_one_is_refused(mutating):
     deliver(mutating, APRIL)
     with pytest.raises(DeliveryStateError, match="mutations go forward only"):
         deliver(mutating, MARCH)
+    with pytest.raises(DeliveryStateError, match="mutations go forward only"):
+        deliver(mutating, MARCH, reason="lost", full=True)
 
 
 def test_two_deliveries_of_an_agreement_are_not_made_at_once(mutating):
@@ -283,6 +291,38 @@ def test_the_whole_state_can_take_the_place_of_a_delivery(mutating):
     assert counts(mutating, APRIL, 2) == (1000, 0, 0)
     assert deliver(mutating, MAY).rows == 0
     assert pakbon_of(mutating, MAY).plan.base.edition == 2
+
+
+def test_a_correction_of_the_whole_state_is_the_whole_state(mutating):
+    deliver(mutating)
+    deliver(mutating, APRIL, reason="the recipient lost its copy", full=True)
+    change_source(mutating, raise_amounts(1))
+    deliver(mutating, APRIL, Mode.CORRECT, "row 1 was wrong")
+    assert counts(mutating, APRIL, 2) == (1000, 0, 0)
+    assert deliver(mutating, MAY).rows == 0
+
+
+def after_the_same_one(world):
+    """April and May both tell what changed since March: what no check lets happen, as if it had."""
+    deliver(world)
+    deliver(world, APRIL)
+    deliver(world, MAY)
+    first, second, third = (world.services.ledger.get(AGREEMENT, period, 1) for period in (MARCH, APRIL, MAY))
+    sealed = json.loads(third.sealed)
+    assert (sealed["state"]["after"], json.loads(second.sealed)["state"]["after"]) == (second.id, first.id)
+    sealed["state"]["after"] = first.id
+    with writing(world.services.engine) as connection:
+        connection.execute(update(deliveries).where(deliveries.c.id == third.id).values(sealed=json.dumps(sealed)))
+
+
+def test_where_two_come_after_the_same_one_only_the_whole_state_helps(mutating):
+    after_the_same_one(mutating)
+    june, july = Period.parse("2026-06"), Period.parse("2026-07")
+    with pytest.raises(DeliveryStateError, match="--full"):
+        deliver(mutating, june)
+    deliver(mutating, june, reason="two came after the same one", full=True)
+    assert deliver(mutating, july).rows == 0
+    assert pakbon_of(mutating, july).plan.base.period == "2026-06"
 
 
 @pytest.mark.parametrize(("mode", "reason"), [(Mode.RESUME, ""), (Mode.REDELIVER, "lost")])

@@ -1,9 +1,9 @@
 """With which delivery a mutation delivery is compared: the last one that the recipient got, and no other.
 
-Published mutation deliveries of an agreement are a chain. Each says which delivery it comes after; one that comes after
-none holds the whole state, and begins the chain anew. A correction takes the place of the delivery that it supersedes,
-and is compared with what that one was compared with; so only the last one can be corrected. All of this is asked of the
-ledger, so that a delivery which failed, was refused or died has no part in it.
+Published mutation deliveries of an agreement are a chain: each says after which other one it comes. One that holds the
+whole state comes after another too, but is compared with none. A correction takes the place of the delivery that it
+supersedes, and is compared with what that one was compared with; so only the last one can be corrected. All of this is
+asked of the ledger, so that a delivery which failed, was refused or died has no part in it. No clock decides anything.
 """
 
 from __future__ import annotations
@@ -33,25 +33,40 @@ class Link:
     kept: Kept
 
 
-def before(services: Services, delivery: Delivery) -> Link | None:
-    """What this delivery is compared with; None if it is the first. `DeliveryStateError` if it does not fit there."""
+@dataclass(frozen=True)
+class Place:
+    """After which delivery (its id) a new one comes, what it is compared with, and whether the whole state is told
+    because that was asked for: then, and for the first delivery, there is no `base`.
+    """
+
+    after: str | None
+    base: Link | None
+    whole: bool
+
+
+def place_of(services: Services, delivery: Delivery, *, full: bool) -> Place:
+    """Where a delivery that is to be made belongs. `DeliveryStateError` if it does not fit anywhere."""
     links = _links(services, delivery.agreement_id)
-    last = _last(delivery.agreement_id, links)
+    last = _last(delivery.agreement_id, links, full=full)
     replaced = next((each for each in links if each.delivery.id == delivery.supersedes), None)
-    if replaced is not None:
-        if last is None or last.delivery.id != replaced.delivery.id:
-            newer = "another" if last is None else last.delivery.name
-            raise DeliveryStateError(
-                f"{replaced.delivery.name} was followed by {newer}, which tells what changed since: correct that one, "
-                "whose mutations then hold what is to be mended"
-            )
-        return next((each for each in links if each.delivery.id == replaced.kept.after), None)
-    if last is not None and _end(delivery) < _end(last.delivery):
-        raise DeliveryStateError(
-            f"{delivery.name} lies before {last.delivery.name}, which was delivered already, and mutations go forward "
-            "only: what is to be mended goes into a correction of that one"
-        )
-    return last
+    if replaced is None:
+        _require_forward(delivery, links)
+        after, whole = None if last is None else last.delivery.id, full
+    elif last is None or last.delivery.id != replaced.delivery.id:
+        raise _followed(replaced.delivery, None if last is None else last.delivery)
+    else:
+        after, whole = replaced.kept.after, full or replaced.kept.whole
+    base = next((each for each in links if each.delivery.id == after), None)
+    return Place(after, None if whole else base, whole)
+
+
+def require_last(services: Services, delivered: Delivery) -> None:
+    """`DeliveryStateError` if another mutation delivery was built on this one, so that it cannot be corrected."""
+    links = _links(services, delivered.agreement_id)
+    if any(each.delivery.id == delivered.id for each in links):
+        for each in links:
+            if each.kept.after == delivered.id or _end(each.delivery) > _end(delivered):
+                raise _followed(delivered, each.delivery)
 
 
 def require_alone(services: Services, claim: Claim) -> None:
@@ -71,10 +86,7 @@ def check_place(services: Services, claim: Claim, sealed: Sealed) -> None:
         return
     require_alone(services, claim)
     kept = Kept.from_json(sealed.state)
-    if kept.whole:
-        return
-    link = before(services, claim.delivery)
-    if kept.after != (None if link is None else link.delivery.id):
+    if not kept.whole and kept.after != place_of(services, claim.delivery, full=False).after:
         raise DeliveryStateError(
             f"{claim.delivery.name} was compared with another delivery than the last one by now: use mode correct"
         )
@@ -84,13 +96,29 @@ def forget_states(services: Services, agreement: Agreement) -> None:
     """Remove every state that no delivery will be compared with: all but those of the last one and the one before."""
     if agreement.mutations is None:
         return
-    links = _links(services, agreement.id)
-    last = _last(agreement.id, links)
-    needed = {each.kept.file for each in links if last and each.delivery.id in (last.delivery.id, last.kept.after)}
-    with suppress(OSError):  # what stays is removed after the next delivery
+    with suppress(OSError, DeliveryStateError):  # what stays is removed after the next delivery
+        links = _links(services, agreement.id)
+        last = _last(agreement.id, links, full=False)
+        needed = {each.kept.file for each in links if last and each.delivery.id in (last.delivery.id, last.kept.after)}
         for path in folder_of(services, agreement.id).iterdir():
             if path.name not in needed:
                 path.unlink()
+
+
+def _require_forward(delivery: Delivery, links: Sequence[Link]) -> None:
+    latest = max((each.delivery for each in links), key=_end, default=None)
+    if latest is not None and _end(delivery) < _end(latest):
+        raise DeliveryStateError(
+            f"{delivery.name} lies before {latest.name}, which was delivered already, and mutations go forward only: "
+            "what is to be mended goes into a correction of that one"
+        )
+
+
+def _followed(delivery: Delivery, newer: Delivery | None) -> DeliveryStateError:
+    return DeliveryStateError(
+        f"{delivery.name} was followed by {'another' if newer is None else newer.name}, which tells what changed "
+        "since: correct that one, whose mutations then hold what is to be mended"
+    )
 
 
 def _all(services: Services, agreement_id: str) -> list[Delivery]:
@@ -107,20 +135,26 @@ def _links(services: Services, agreement_id: str) -> list[Link]:
     return links
 
 
-def _last(agreement_id: str, links: Sequence[Link]) -> Link | None:
-    """The end of the newest chain."""
-    first = [link for link in links if link.kept.after is None]
-    if not first:
-        return None
-    last = max(first, key=lambda link: (link.delivery.created_at, link.delivery.id))
-    while following := [link for link in links if link.kept.after == last.delivery.id]:
-        if len(following) > 1:
+def _last(agreement_id: str, links: Sequence[Link], *, full: bool) -> Link | None:
+    """The end of the chain. Where two come after the same one, the whole state counts, which takes the place of all;
+    `DeliveryStateError` if neither is that, or, for a whole state that is to come (`full`), the last one before them.
+    """
+    last: Link | None = None
+    while True:
+        after = None if last is None else last.delivery.id
+        following = [link for link in links if link.kept.after == after]
+        whole = [link for link in following if link.kept.whole]
+        if not following:
+            return last
+        if len(whole or following) == 1:
+            last = (whole or following)[0]
+        elif full:
+            return last
+        else:
             raise DeliveryStateError(
-                f"agreement {agreement_id}: two deliveries tell what changed since {last.delivery.name}: deliver the "
-                "whole state again with --full"
+                f"agreement {agreement_id}: two deliveries tell what changed since the same one: deliver the whole "
+                "state again with --full"
             )
-        last = following[0]
-    return last
 
 
 def _end(delivery: Delivery) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 from core.errors import DeliveryStateError, Unexpected, UnusableInput
 from flows.steps.extract import Read
 from flows.steps.mutations import chain
-from flows.steps.mutations.chain import Link
+from flows.steps.mutations.chain import Place
 from flows.steps.mutations.compare import RANGES, ROW, Comparison, OneFrame, States
 from flows.steps.mutations.state import Head, Kept, StateWriter, kept_state, new_state
 from flows.steps.order import Order
@@ -26,8 +26,8 @@ from schemas.scratch import Scratch
 class Mutations:
     """`told` is given all rows of today and gives those of the delivery; the rest is known when it has ended."""
 
-    def __init__(self, base: Link | None, comparison: Comparison, writer: StateWriter, *, whole: bool) -> None:
-        self._base, self._comparison, self._writer, self._whole = base, comparison, writer, whole
+    def __init__(self, place: Place, comparison: Comparison, writer: StateWriter) -> None:
+        self._place, self._comparison, self._writer = place, comparison, writer
 
     def told(self, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         return self._comparison.told(frames)
@@ -35,9 +35,10 @@ class Mutations:
     @property
     def base(self) -> EditionName | None:
         """What the rows are compared with; None where all are told as new."""
-        if self._base is None:
+        if self._place.base is None:
             return None
-        return EditionName(period=self._base.delivery.period, edition=self._base.delivery.edition)
+        compared = self._place.base.delivery
+        return EditionName(period=compared.period, edition=compared.edition)
 
     @property
     def counts(self) -> MutationCounts:
@@ -47,8 +48,7 @@ class Mutations:
         """What was left behind, when its file is on disk."""
         if not self._comparison.complete:
             raise Unexpected("a delivery was sealed before all its rows were compared: it counts as not sealed")
-        after = None if self._base is None else self._base.delivery.id
-        return Kept(self._writer.name, self._writer.sha256, after, self._whole)
+        return Kept(self._writer.name, self._writer.sha256, self._place.after, self._place.whole)
 
 
 @contextmanager
@@ -72,15 +72,15 @@ def mutations(
         yield None
         return
     chain.require_alone(services, claim)
-    base = None if order.full else chain.before(services, claim.delivery)
+    place = chain.place_of(services, claim.delivery, full=order.full)
     columns = tuple(name for name in compiled.columns if name != term.column)
     with ExitStack() as stack:
-        if base is None:
+        if place.base is None:
             head = Head.new(term, columns)
             earlier = _nothing(term, compiled)
         else:
-            name = base.delivery.name
-            past, earlier = stack.enter_context(kept_state(services, agreement.id, base.kept, name))
+            name = place.base.delivery.name
+            past, earlier = stack.enter_context(kept_state(services, agreement.id, place.base.kept, name))
             if past.key != term.key:
                 raise DeliveryStateError(
                     f"agreement {agreement.id}: the primaryKey is another one than when {name} was delivered: deliver "
@@ -89,7 +89,7 @@ def mutations(
             head = Head(term.key, columns, past.salt)
         writer = stack.enter_context(new_state(services, agreement.id, f"{claim.id}-{claim.token}.age", head))
         states = States(earlier, writer.keep, head.seed, may_end)
-        yield Mutations(base, Comparison(term, compiled, states, scratch), writer, whole=order.full)
+        yield Mutations(place, Comparison(term, compiled, states, scratch), writer)
 
 
 def read_of(describe: Callable[..., Plan], changes: Mutations | None) -> Read:

@@ -39,8 +39,8 @@ _COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
 
 @dataclass(frozen=True)
 class Kept:
-    """A state as the ledger has it: its file and that file's SHA-256, the id of the delivery that it was compared with
-    (`after`), and whether the whole state was asked for.
+    """A state as the ledger has it: its file and that file's SHA-256, after which delivery (its id) the one comes that
+    left it, and whether the whole state was asked for.
     """
 
     file: str
