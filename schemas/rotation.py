@@ -22,7 +22,9 @@ LARGEST = 2 * 1024 * 1024  # bytes: an OpenPGP certificate may have 1 MiB
 class RotationStatement(BaseModel):
     """`new_public_key` is the key as text; `valid_from` is a day in the Netherlands."""
 
-    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        defer_build=True, frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True
+    )
 
     statement: Literal["gla-rotation"] = "gla-rotation"
     version: Literal[1] = 1
