@@ -35,10 +35,12 @@ def take_incoming(services: Services) -> int:
     for area in sorted(services.incoming_folder.glob("*/*")):
         if area.is_dir() and not area.is_symlink() and not area.parent.is_symlink():
             try:
+                _remove_what_is_lonely(services, area)
                 for path in _complete(area):
-                    if not _is_ready(services, path):
+                    if _signature_of(path) is None and not _is_overdue(services, path):
                         break
-                    count += _take(services, path)
+                    _take(services, path)
+                    count += 1
             except GlaError as error:
                 logger.warning("a file of %s under %s stays: %s", area.parent.name, area.name, error)
             except Exception as error:  # noqa: BLE001 - a stranger's bytes must not stop the others
@@ -47,32 +49,43 @@ def take_incoming(services: Services) -> int:
 
 
 def _complete(area: Path) -> list[Path]:
-    """The files that came in whole, the oldest first; of a signature that came with its file, the file only."""
-    found = {path.name: path for path in area.iterdir() if _is_regular(path)}
-    signed = {f"{name}{_SIGNATURE}" for name in found}
-    return sorted((found[name] for name in found.keys() - signed), key=lambda path: path.lstat().st_mtime_ns)
+    """The files that came in whole, without the signatures, the oldest first."""
+    found = (path for path in area.iterdir() if _is_regular(path) and path.suffix != _SIGNATURE)
+    return sorted(found, key=lambda path: path.lstat().st_mtime_ns)
+
+
+def _remove_what_is_lonely(services: Services, area: Path) -> None:
+    """Signatures and tickets whose file never came, or was taken by a process that was killed before it removed all."""
+    files = {path.name for path in area.iterdir() if _is_regular(path)}
+    tickets = {ticket_name(name) for name in files}
+    for path in area.iterdir():
+        lonely_ticket = _is_ticket(path.name) and path.name not in tickets
+        lonely_signature = path.suffix == _SIGNATURE and path.stem not in files
+        if (lonely_ticket or lonely_signature) and _is_overdue(services, path):
+            _remove(path)
+
+
+def _is_ticket(name: str) -> bool:
+    return name == ticket_name(name.removeprefix(".").rpartition(".")[0])
 
 
 def _is_regular(path: Path) -> bool:
     return not path.name.startswith(".") and stat.S_ISREG(path.lstat().st_mode)
 
 
-def _is_ready(services: Services, path: Path) -> bool:
-    """Whether it can be judged: with its signature, or because none came in time."""
+def _is_overdue(services: Services, path: Path) -> bool:
+    """Whether it has waited long enough for what belongs to it."""
     waited = services.clock().timestamp() - path.lstat().st_mtime
-    return _signature_of(path) is not None or waited > services.settings.dropzone.signature_seconds
+    return waited > services.settings.dropzone.signature_seconds
 
 
 def _signature_of(path: Path) -> bytes | None:
     return _beside(path.with_name(path.name + _SIGNATURE))
 
 
-def _take(services: Services, path: Path) -> int:
-    """Judge one file and remove it; 1. A signature whose file never came is removed, and counts for nothing."""
+def _take(services: Services, path: Path) -> None:
+    """Judge one file, and remove it with its signature."""
     signature = _signature_of(path)
-    if path.suffix == _SIGNATURE and signature is None:
-        _remove(path)
-        return 0
     recipient, agreement_id, name = (checked_name(each, "a name in the drop zone") for each in path.parts[-3:])
     with open(os.open(path, _FOLLOWED_NOWHERE), "rb") as file:  # noqa: PTH123 - by descriptor
         text = None if signature is None else signature.decode("ascii", "replace")
@@ -84,7 +97,6 @@ def _take(services: Services, path: Path) -> int:
             logger.warning("agreement %s: a participants file was refused: %s", agreement_id, error)
     _remove(path)
     _remove(path.with_name(path.name + _SIGNATURE))
-    return 1
 
 
 def _remove(path: Path) -> None:
