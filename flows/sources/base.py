@@ -88,21 +88,22 @@ def require_columns(source_id: str, plan: ExtractionPlan, stored: dict[str, pl.D
             raise SourceColumnMissing(f"source {source_id} has no column {name}")
 
 
-def of_equal_size(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Cut a stream of frames of any size into frames of `BATCH_ROWS`, the last one smaller; never an empty one.
+def of_equal_size(frames: Iterator[pl.DataFrame], most: int | None = None) -> Iterator[pl.DataFrame]:
+    """Cut a stream of frames of any size into frames of `most` rows (`BATCH_ROWS`), the last one smaller; never empty.
 
     Nothing is copied: a frame is in several pieces, of any sizes. Rows of more than a kilobyte make smaller frames.
     """
+    most = BATCH_ROWS if most is None else most
     waiting: list[pl.DataFrame] = []
     rows = size = 0
     for frame in frames:
         waiting.append(frame)
         rows, size = rows + frame.height, size + _bytes_of(frame)
-        while rows >= BATCH_ROWS:
+        while rows >= most:
             whole = pl.concat(waiting)
-            yield whole.head(BATCH_ROWS)
-            waiting = [whole.slice(BATCH_ROWS)]
-            rows, size = rows - BATCH_ROWS, _bytes_of(waiting[0])
+            yield whole.head(most)
+            waiting = [whole.slice(most)]
+            rows, size = rows - most, _bytes_of(waiting[0])
         if size > BATCH_BYTES and rows:
             yield pl.concat(waiting)
             waiting, rows, size = [], 0, 0

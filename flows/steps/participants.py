@@ -16,6 +16,7 @@ import polars as pl
 from core.clock import dutch_date
 from core.database import reading
 from core.errors import ParticipantsUnusable, RowsInvalid
+from flows.sources.base import of_equal_size
 from flows.steps import participant_sets
 from flows.wiring import Services
 from ledger.deliveries import Claim
@@ -23,8 +24,6 @@ from ledger.vocabulary import Action, Result
 from schemas.agreement import Agreement
 from schemas.bsn_set import BsnSet
 from schemas.participants import ParticipantSet
-
-BATCH_ROWS = 1_000_000  # what is left of the batches is put together again to this size
 
 
 @dataclass(frozen=True)
@@ -63,23 +62,10 @@ def only_participants(
             kept_out += frame.height - allowed.height
             yield allowed
 
-    yield from put_together(limited())
+    yield from of_equal_size(limited())
     recorded = participants.recorded
     told = {"set": recorded.number, "digest": recorded.digest, "people": recorded.people, "kept_out": kept_out}
     services.ledger.note(claim, Action.DELIVERY_LIMITED, Result.OK, told)
-
-
-def put_together(frames: Iterator[pl.DataFrame], rows: int = BATCH_ROWS) -> Iterator[pl.DataFrame]:
-    """The same rows in frames of `rows`, the last one smaller; never an empty one. None of `frames` has more."""
-    waiting: list[pl.DataFrame] = []
-    for frame in frames:
-        waiting.append(frame)
-        if sum(each.height for each in waiting) >= rows:
-            whole = pl.concat(waiting)
-            yield whole.head(rows)
-            waiting = [whole.slice(rows)]
-    if any(each.height for each in waiting):
-        yield pl.concat(waiting)
 
 
 def digest_of(participants: Participants | None) -> str | None:

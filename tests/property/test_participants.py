@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core import errors
+from flows.sources.base import of_equal_size
 from flows.steps import path
 from flows.steps.order import Mode
-from flows.steps.participants import Participants, keep, put_together
+from flows.steps.participants import Participants, keep
 from schemas.bsn_set import BsnSet
 from schemas.participants import ParticipantSet
 from tests.delivery_world import MARCH, make_world_in
@@ -47,7 +48,7 @@ def test_exactly_the_rows_of_participants_go_on_in_their_order(
     whole = clients(column)
     limit = participants(numbers)
     frames: Iterator[pl.DataFrame] = (keep(frame, limit) for frame in whole.iter_slices(cut))
-    left = list(put_together(frames, rows))
+    left = list(of_equal_size(frames, rows))
     assert all(frame.height == rows for frame in left[:-1])
     assert all(0 < frame.height <= rows for frame in left)
     expected = [at for at, value in enumerate(column) if value in numbers]
