@@ -88,10 +88,16 @@ class _Walk:
             self.witnessed = self.seq
 
     def _learn(self, event: Event) -> None:
-        if event.body.delivery_id is not None:
+        if event.body.delivery_id is None:
+            return
+        try:
             detail = loads(event.body.detail)
-            if ROW_DIGEST in detail:
-                self.recorded[event.body.delivery_id] = (self.seq, detail[ROW_DIGEST])
+        except (TypeError, ValueError):
+            detail = None
+        if not isinstance(detail, dict):
+            raise LedgerTampered(f"event {self.seq} was changed: its details are not what we write")
+        if ROW_DIGEST in detail:
+            self.recorded[event.body.delivery_id] = (self.seq, detail[ROW_DIGEST])
 
     def end(self) -> None:
         """After the last event: did a checkpoint see more of them?"""

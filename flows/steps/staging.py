@@ -21,7 +21,7 @@ from core.errors import GlaError, StorageFull, Unexpected
 from schemas.envelopes import EnvelopeForm
 from schemas.manifest import CHUNK_BYTES, ManifestFile
 
-NOTES_NAME = "parts.json"  # in the folder of an attempt: the parts that are complete
+NOTES_NAME = "parts.json"  # in the open folder of an attempt: the parts that are complete
 
 
 @dataclass
@@ -162,6 +162,7 @@ def new_folder(root: Path, delivery_id: str, token: int, take_over: Callable[[Pa
             shutil.rmtree(open_folder, ignore_errors=True)
         raise
     with disk_errors():
+        (open_folder / NOTES_NAME).unlink(missing_ok=True)
         final = sealed_folder(root, delivery_id, token)
         sync_folder(open_folder)
         open_folder.rename(final)

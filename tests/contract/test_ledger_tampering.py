@@ -107,6 +107,16 @@ def test_row_rewritten_with_its_own_hash_recomputed_is_detected(target: Target) 
     assert "event 5 does not continue event 4" in target.finding(with_checkpoints=False)
 
 
+@pytest.mark.parametrize("detail", ["", "0", "[]", "null", '"text"'])
+def test_details_that_are_none_with_all_hashes_recomputed_are_detected(target: Target, detail: str) -> None:
+    def rewrite(connection: Connection) -> None:
+        connection.execute(update(events_table).where(events_table.c.seq == 4).values(detail=detail))
+        recompute_from(connection, 4)
+
+    target.attack(rewrite)
+    assert "event 4 was changed: its details" in target.finding(with_checkpoints=False)
+
+
 def test_row_removed_is_detected(target: Target) -> None:
     target.attack(lambda c: c.execute(delete(events_table).where(events_table.c.seq == 4)))
     assert "event 4 is missing" in target.finding(with_checkpoints=False)

@@ -298,7 +298,7 @@ def test_an_unknown_agreement_is_named_with_the_next_step(world):
 
 
 def test_disk_full_while_staging(make_world):
-    """A target that takes 32 KiB of ciphertext and then says what a full disk says, in a process of its own."""
+    """A target that takes 8 KiB of ciphertext and then says what a full disk says, in a process of its own."""
     world = make_world(rows=20_000)
     world.conclude(world.document(filter=[]))
     code = (
@@ -308,7 +308,7 @@ def test_disk_full_while_staging(make_world):
         "import errno, os\n"
         "import flows.steps.staging as staging\n"
         "class Full:\n"
-        "    def __init__(self, file): self.file, self.left = file, 32768\n"
+        "    def __init__(self, file): self.file, self.left = file, 8192\n"
         "    def write(self, data):\n"
         "        self.left -= len(data)\n"
         "        if self.left < 0: raise OSError(errno.ENOSPC, 'no space')\n"

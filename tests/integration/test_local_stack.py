@@ -16,8 +16,9 @@ from core.errors import UnusableInput
 from core.settings import DropzoneSettings, Settings
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts beside it ignore this
 from apps.cli.local_stack import LocalStack
 from core.settings import DropzoneSettings, Settings
 with LocalStack(Settings(home=Path(sys.argv[1]), dropzone=DropzoneSettings(port=0)), Path("unused")) as stack:
@@ -48,7 +49,7 @@ def test_whatever_ends_the_stack_ends_its_children(tmp_path: Path, number: signa
         children = _children(running.pid)
         assert children
         os.kill(running.pid, number)
-        running.wait(45)  # of the 60 that it would sleep
+        running.wait(45)  # it would sleep for 60
     deadline = time.monotonic() + 5
     while any(map(_alive, children)) and time.monotonic() < deadline:
         time.sleep(0.1)
