@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,14 +55,18 @@ class PostgresServer:
 
     def restart(self) -> None:
         """Stop, which ends every connection, and start again."""
-        self._server.stop()
-        self._server.start()
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         self._server.stop()
 
     def start(self) -> None:
-        self._server.start()
+        try:
+            self._server.start()
+        except subprocess.CalledProcessError:  # on a busy machine the old one may not be quite gone
+            time.sleep(2)
+            self._server.start()
 
     def program(self, name: str) -> Path:
         """One of the programs that come with the server."""
