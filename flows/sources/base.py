@@ -20,7 +20,7 @@ Kind = Literal["parquet", "csv", "postgresql", "duckdb", "sqlite"]
 Told = Callable[[str], None]  # told which state of the source is read
 
 BATCH_ROWS = 500_000  # large enough that pandera costs nothing; 12 columns of this size are about 50 MB
-_EVERY = 100  # rows, of which one is looked at
+_PLACES, _LOOKED_AT = 16, 64  # in a frame, and rows at each of them
 BATCH_BYTES = 1024 * 1024 * 1024  # for texts that are far longer than any of ours
 
 
@@ -112,5 +112,8 @@ def of_equal_size(frames: Iterator[pl.DataFrame], most: int | None = None) -> It
 
 
 def _bytes_of(frame: pl.DataFrame) -> int:
-    """About how much memory it takes, by every hundredth row: to ask each text costs as much as to read it."""
-    return _EVERY * int(frame.gather_every(_EVERY).estimated_size())
+    """About how much memory it takes, by some rows here and there: to ask each text costs as much as to read it."""
+    places = range(0, frame.height, max(frame.height // _PLACES, _LOOKED_AT))
+    looked_at = [frame.slice(at, _LOOKED_AT) for at in places]
+    rows = sum(each.height for each in looked_at)
+    return frame.height * int(sum(each.estimated_size() for each in looked_at)) // max(rows, 1)
