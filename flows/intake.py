@@ -17,5 +17,6 @@ def intake() -> int:
     Also forgets the people of sets that have been past for as long as a delivery of them might be asked for again.
     """
     services = open_services(Settings())
+    taken = take_incoming(services)
     forget_past_sets(services)
-    return take_incoming(services)
+    return taken

@@ -6,10 +6,15 @@ followed, executed or unpacked; a file that cannot be judged now, for a reason o
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import polars as pl
 
 from core.errors import GlaError, UnusableInput, unexpected
 from core.ids import checked_name
@@ -39,11 +44,10 @@ def take_incoming(services: Services) -> int:
                 for path in _complete(area):
                     if _signature_of(path) is None and not _is_overdue(services, path):
                         break
-                    _take(services, path)
-                    count += 1
+                    count += _take(services, path)
             except GlaError as error:
                 logger.warning("a file of %s under %s stays: %s", area.parent.name, area.name, error)
-            except Exception as error:  # noqa: BLE001 - a stranger's bytes must not stop the others
+            except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - bytes of a stranger
                 unexpected("taking a file from the drop zone", error)
     return count
 
@@ -83,8 +87,27 @@ def _signature_of(path: Path) -> bytes | None:
     return _beside(path.with_name(path.name + _SIGNATURE))
 
 
-def _take(services: Services, path: Path) -> None:
-    """Judge one file, and remove it with its signature."""
+def _take(services: Services, path: Path) -> bool:
+    """Judge one file, and remove it with its signature; False if another process was taking it and did."""
+    with _alone_in(path.parent):
+        if not path.exists():
+            return False
+        _judge(services, path)
+        return True
+
+
+@contextmanager
+def _alone_in(area: Path) -> Iterator[None]:
+    """Nobody else takes files of the area meanwhile: who came second would remove what was sent since."""
+    descriptor = os.open(area, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _judge(services: Services, path: Path) -> None:
     signature = _signature_of(path)
     recipient, agreement_id, name = (checked_name(each, "a name in the drop zone") for each in path.parts[-3:])
     with open(os.open(path, _FOLLOWED_NOWHERE), "rb") as file:  # noqa: PTH123 - by descriptor

@@ -18,7 +18,7 @@ from agreements import registry, rules, store
 from core.canonical import canonical_json
 from core.clock import dutch_date, to_rfc3339
 from core.database import reading, writing
-from core.errors import AgreementError, AgreementNotYetValid, EnvelopeError, UnusableInput
+from core.errors import AgreementError, AgreementNotYetValid, EnvelopeError, ParticipantsUnusable, UnusableInput
 from flows.steps import participant_sets
 from flows.steps.agree import verify_stored
 from flows.steps.participant_lists import ParticipantList, read_list
@@ -207,7 +207,20 @@ def _make_set(
             if len(participant_sets.history(connection, agreement.id)) == len(sets):
                 _tell(services, incoming, accepted, once=once, connection=connection)
                 return accepted
-        participant_sets.discard(services, agreement.id, made)
+            recorded = find_once(connection, once)
+        if recorded is None:  # else another process recorded the same file, and its people are these
+            participant_sets.discard(services, agreement.id, made)
+
+
+def _people_before(services: Services, agreement: Agreement, base: ParticipantSet | None, named: FileName) -> BsnSet:
+    """The people of the set that the file changes; a full list needs none, and mends a set that was lost."""
+    try:
+        return BsnSet() if base is None else participant_sets.load(services, agreement.id, base)
+    except ParticipantsUnusable:
+        pass
+    if named.kind == "full":
+        return BsnSet()
+    raise UnusableInput(f"the list before this one is lost at agreement {agreement.id}: send the full list")
 
 
 def _next_set(
@@ -223,7 +236,7 @@ def _next_set(
     today = dutch_date(services.clock())
     effective = max(named.effective or today, today)
     base = _base(agreement, sets, named, effective)
-    before = participant_sets.load(services, agreement.id, base) if base else BsnSet()
+    before = _people_before(services, agreement, base, named)
     after = {"full": people, "additions": before.union(people), "removals": before.without(people)}[named.kind]
     if (count := after.count) > agreement.participants.maximum:
         raise UnusableInput(

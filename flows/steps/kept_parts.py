@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from hashlib import file_digest
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core.canonical import sha256_hex
 from core.errors import SourceUnavailable
 from core.files import write_file
 from flows.steps.parts import Part
@@ -45,6 +45,7 @@ class KeptParts:
         self._services, self._keys = services, tuple(keys)
         self._lock = threading.Lock()
         self._noted: dict[str, _Note] = {}
+        self._changed = False
 
     def take_over(self, earlier: Path, folder: Path) -> None:
         """Move what the attempt in the folder `earlier` had completed for the same keys into `folder`."""
@@ -61,7 +62,7 @@ class KeptParts:
         note = self._noted[name]
         if not is_same(self._services, [plain], note.mark):
             with self._lock:
-                self._noted.clear()
+                self._changed = True  # so that nothing is noted any more, for the next attempt to go on from
                 (folder / NOTES_NAME).unlink(missing_ok=True)
             raise SourceUnavailable("the source gives other rows than when this delivery was begun: resume starts anew")
         return note.sealed
@@ -74,7 +75,8 @@ class KeptParts:
         note = _Note(keys=self._keys, sealed=part.sealed, mark=mark(self._services, [part.plain]))
         with self._lock:
             self._noted[part.sealed.filename] = note
-            self._write(folder)
+            if not self._changed:
+                self._write(folder)
 
     def _write(self, folder: Path) -> None:
         notes = _Notes(parts=tuple(self._noted.values()))
@@ -91,6 +93,7 @@ def _read(path: Path) -> tuple[_Note, ...]:
 
 def _is_whole(path: Path, sealed: ManifestFile) -> bool:
     try:
-        return sha256_hex(path.read_bytes()) == sealed.checksum
+        with path.open("rb") as file:
+            return path.stat().st_size == sealed.size and file_digest(file, "sha256").hexdigest() == sealed.checksum
     except OSError:
         return False

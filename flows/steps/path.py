@@ -192,7 +192,7 @@ def guard(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args)
         except GlaError as error:
             failure: GlaError = error
-        except Exception as error:  # noqa: BLE001 - the border where foreign exceptions end
+        except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - where foreign exceptions end
             failure = unexpected(f"step {name!r}", error)
         failure.__cause__ = failure.__context__ = None
         raise failure.with_traceback(None)

@@ -158,7 +158,8 @@ def new_folder(root: Path, delivery_id: str, token: int, take_over: Callable[[Pa
     try:
         yield open_folder
     except BaseException as error:
-        if not (open_folder / NOTES_NAME).exists() or (isinstance(error, GlaError) and not error.transient):
+        may_go_on = not isinstance(error, Exception) or (isinstance(error, GlaError) and error.transient)
+        if not (may_go_on and (open_folder / NOTES_NAME).exists()):
             shutil.rmtree(open_folder, ignore_errors=True)
         raise
     with disk_errors():

@@ -426,6 +426,9 @@ class TestKept:
         damage(next((fund.home / "participants" / AGREEMENT).iterdir()))
         with pytest.raises(errors.ParticipantsUnusable, match="full list"):
             path.run(fund.services, fund.order())
+        assert send(fund, [B], "deelnemers.additions.csv.age").outcome == "refused"
+        assert send(fund, [B], "deelnemers-weer.csv.age").outcome == "accepted"
+        assert in_force(fund) == [B]
 
     def test_two_files_at_once_make_two_sets(self, fund):
         send(fund, [A])

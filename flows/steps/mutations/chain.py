@@ -100,8 +100,9 @@ def forget_states(services: Services, agreement: Agreement) -> None:
         links = _links(services, agreement.id)
         last = _last(agreement.id, links, full=False)
         needed = {each.kept.file for each in links if last and each.delivery.id in (last.delivery.id, last.kept.after)}
+        to_come = tuple(each.id for each in _all(services, agreement.id) if each.published_at is None)
         for path in folder_of(services, agreement.id).iterdir():
-            if path.name not in needed:
+            if path.name not in needed and not path.name.startswith(to_come):
                 path.unlink()
 
 
