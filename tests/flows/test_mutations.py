@@ -192,6 +192,18 @@ def test_what_is_sealed_and_not_published_is_no_base(mutating):
     assert not mutating.published(1, APRIL).exists()
 
 
+def test_a_redelivery_leaves_the_state_of_one_that_is_still_to_come(mutating):
+    deliver(mutating)
+    change_source(mutating, raise_amounts(1))
+    with pytest.raises(KeyboardInterrupt):
+        deliver(mutating, APRIL, step=stop_before("publish"))
+    deliver(mutating, mode=Mode.REDELIVER, reason="lost")
+    deliver(mutating, APRIL)
+    change_source(mutating, raise_amounts(2))
+    deliver(mutating, MAY)
+    assert by_code(told(mutating, MAY)) == {"N": [], "W": [2], "V": []}
+
+
 def test_what_was_sealed_before_another_one_appeared_is_not_published(mutating):
     """The same period end, so that only the comparison stands in the way."""
     deliver(mutating)
