@@ -75,3 +75,8 @@ class Outcome:
         if self.skipped:
             return "was skipped before, nothing to do" if self.done_before else "no rows, so skipped as agreed"
         return "was delivered before, nothing to do" if self.done_before else "delivered"
+
+
+def delivery_folder(agreement_id: str, period: str, edition: int) -> str:
+    """Where a delivery stands below the recipient's own folder; names only, see `core.ids`."""
+    return f"{agreement_id}/{period}/edition-{edition}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from core.errors import DeliveryStateError, GlaError, KeyUnusable
 from flows.steps.agree import agree
 from flows.steps.mutations.chain import check_place
-from flows.steps.order import Order
+from flows.steps.order import Order, delivery_folder
 from flows.steps.participants import check_still_participants
 from flows.steps.seal import Sealed
 from flows.steps.sealing_keys import usable_keys
@@ -23,11 +23,6 @@ from schemas.agreement import Agreement
 from schemas.manifest import BESIDE
 from transports.base import Receipt
 from transports.publishing import publish as publish_folder
-
-
-def folder_of(agreement_id: str, period: str, edition: int) -> str:
-    """Where a delivery stands below the recipient's own folder; names only, see `core.ids`."""
-    return f"{agreement_id}/{period}/edition-{edition}"
 
 
 def publish(
@@ -53,7 +48,7 @@ def publish(
 
     check_keys(services, agreement, sealed)
     check_still_participants(services, agreement, claim)
-    target = folder_of(agreement.id, str(order.period), claim.delivery.edition)
+    target = delivery_folder(agreement.id, str(order.period), claim.delivery.edition)
     with services.open_destination(agreement) as transport:
         return publish_folder(transport, paths, target, f"{claim.id}{claim.token}", approve)
 

@@ -192,6 +192,20 @@ def test_what_is_sealed_and_not_published_is_no_base(mutating):
     assert not mutating.published(1, APRIL).exists()
 
 
+def test_what_appeared_and_was_not_recorded_must_be_resumed_first(mutating):
+    deliver(mutating)
+    change_source(mutating, raise_amounts(1))
+    with pytest.raises(KeyboardInterrupt):
+        deliver(mutating, APRIL, step=stop_before("record"))
+    assert mutating.published(1, APRIL).exists()
+    change_source(mutating, raise_amounts(2))
+    with pytest.raises(DeliveryStateError, match="resume it first"):
+        deliver(mutating, MAY)
+    deliver(mutating, APRIL)
+    deliver(mutating, MAY)
+    assert by_code(told(mutating, MAY)) == {"N": [], "W": [2], "V": []}
+
+
 def test_a_redelivery_leaves_the_state_of_one_that_is_still_to_come(mutating):
     deliver(mutating)
     change_source(mutating, raise_amounts(1))

@@ -15,8 +15,7 @@ from core import errors
 from core.database import writing
 from core.errors import DestinationUnreachable
 from flows.steps import lifecycle, path, possession, recipients
-from flows.steps.order import Mode
-from flows.steps.publish import folder_of
+from flows.steps.order import Mode, delivery_folder
 from flows.steps.seal import Sealed
 from flows.steps.staging import new_folder
 from keys.private.identities import generate_identity
@@ -209,7 +208,7 @@ def test_a_worker_that_lost_its_delivery_never_makes_the_half_written_files_of_t
     folder = staged(world)
     files = {file.name: file for file in folder.iterdir()}
     transport = DirectoryTransport(world.services.recipient_folder(RECIPIENT))
-    target = folder_of(AGREEMENT, str(MARCH), 1)
+    target = delivery_folder(AGREEMENT, str(MARCH), 1)
     delivery = world.services.ledger.get(AGREEMENT, MARCH, 1)
     seen = []
 

@@ -17,6 +17,7 @@ from core.database import reading
 from core.errors import DeliveryBusy, DeliveryStateError
 from core.period import Period
 from flows.steps.mutations.state import Kept, folder_of
+from flows.steps.order import delivery_folder
 from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger import deliveries
@@ -75,6 +76,23 @@ def require_alone(services: Services, claim: Claim) -> None:
     for other in _all(services, claim.delivery.agreement_id):
         if other.id != claim.id and other.is_held(now):
             raise DeliveryBusy(f"{other.name} is worked on, and mutations come one after another: try again later")
+
+
+def require_recorded(services: Services, agreement: Agreement, claim: Claim) -> None:
+    """`DeliveryStateError` if another delivery appeared and its worker died before that was recorded: the recipient
+    has it, so the next one must be compared with it.
+    """
+    waiting = [
+        each
+        for each in _all(services, agreement.id)
+        if each.id != claim.id and each.published_at is None and each.sealed is not None
+    ]
+    if not waiting:
+        return
+    with services.open_destination(agreement) as transport:
+        for each in waiting:
+            if transport.stat(delivery_folder(agreement.id, each.period, each.edition)) is not None:
+                raise DeliveryStateError(f"{each.name} appeared, and that was not recorded yet: resume it first")
 
 
 def check_place(services: Services, claim: Claim, sealed: Sealed) -> None:
