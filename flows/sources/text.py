@@ -26,7 +26,8 @@ def csv_columns(path: str) -> list[str]:
     """The names in the header line, in order; a name may occur twice."""
     with Path(path).open("rb") as file:
         header = next(whole_rows(file), b"")
-    return list(_parsed(header, csv.ReadOptions(), csv.ConvertOptions()).column_names)
+    options = csv.ReadOptions(use_threads=False)  # a thread that starts while the program ends would abort it
+    return list(_parsed(header, options, csv.ConvertOptions()).column_names)
 
 
 def csv_batches(path: str, plan: ExtractionPlan, unreadable: Unreadable) -> Iterator[pl.DataFrame]:
