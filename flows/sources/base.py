@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import polars as pl
+import pyarrow as pa
 
 from core.canonical import digest
-from core.errors import RowsInvalid, SourceColumnMissing
+from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable
 from flows.sources.plan import ExtractionPlan, Unreadable
 
 Kind = Literal["parquet", "csv", "postgresql", "duckdb", "sqlite"]
+T = TypeVar("T")
 Told = Callable[[str], None]  # told which state of the source is read
 
 BATCH_ROWS = 500_000  # large enough that pandera costs nothing; 12 columns of this size are about 50 MB
@@ -86,6 +88,22 @@ def require_columns(source_id: str, plan: ExtractionPlan, stored: dict[str, pl.D
     for name in [*(column.source_name for column in plan.columns), *sorted(plan.source_filter.columns)]:
         if name not in stored:
             raise SourceColumnMissing(f"source {source_id} has no column {name}")
+
+
+def guarded(source_id: str, otherwise: str, read: Callable[[], T]) -> T:
+    """Run `read`; what Polars, Arrow and a file system raise may quote data, so nothing of it is kept.
+
+    `otherwise` ends the sentence about files that are there: what else they may be than damaged or in use.
+    """
+    missing = False
+    try:
+        return read()
+    except FileNotFoundError:
+        missing = True
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError, UnicodeError):
+        missing = False
+    reason = "does not exist" if missing else f"cannot be read: it is damaged, in use, or {otherwise}"
+    raise SourceUnavailable(f"source {source_id} {reason}")
 
 
 def of_equal_size(frames: Iterator[pl.DataFrame], most: int | None = None) -> Iterator[pl.DataFrame]:

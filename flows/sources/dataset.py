@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from core.canonical import digest
 from core.errors import SourceUnavailable
-from flows.sources.base import Kind, Told, of_equal_size, refuse_unreadable, require_columns, tell_nobody
+from flows.sources.base import Kind, Told, guarded, of_equal_size, refuse_unreadable, require_columns, tell_nobody
 from flows.sources.guess import guessed_types
 from flows.sources.parquet import polars_types, scanned
 from flows.sources.partitions import Partition, chosen, partitions, without_keys
@@ -140,13 +140,4 @@ class DatasetSource:
         return self._guarded(self.place.files)
 
     def _guarded(self, read: Callable[[], T]) -> T:
-        """Run `read`; what Polars, Arrow and a file system raise may quote data, so nothing of it is kept."""
-        missing = False
-        try:
-            return read()
-        except FileNotFoundError:
-            missing = True
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError, UnicodeError):
-            missing = False
-        reason = "does not exist" if missing else "cannot be read: it is damaged, in use, or no dataset of Parquet"
-        raise SourceUnavailable(f"source {self.id} {reason}")
+        return guarded(self.id, "no dataset of Parquet", read)

@@ -13,10 +13,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
-import pyarrow as pa
 
 from core.errors import SourceUnavailable, UnusableInput
-from flows.sources.base import Kind, Told, file_snapshot, of_equal_size, refuse_unreadable, require_columns, tell_nobody
+from flows.sources.base import (
+    Kind,
+    Told,
+    file_snapshot,
+    guarded,
+    of_equal_size,
+    refuse_unreadable,
+    require_columns,
+    tell_nobody,
+)
 from flows.sources.guess import SAMPLE_ROWS, guessed_types
 from flows.sources.parquet import fast_frames, row_count, stored_types, verified_frames
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
@@ -115,18 +123,9 @@ class FileSource:
         return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
     def _guarded(self, read: Callable[[], T]) -> T:
-        """Run `read`; what Polars, Arrow and the file system raise may quote data, so nothing of it is kept."""
-        missing = False
-        try:
-            return read()
-        except FileNotFoundError:
-            missing = True
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError, UnicodeError):
-            missing = False
         form = (
             "UTF-8 text with commas, quotes in pairs and as many fields on every line"
             if self.kind == "csv"
             else "Parquet"
         )
-        reason = "does not exist" if missing else f"cannot be read: it is damaged, in use, or not {form}"
-        raise SourceUnavailable(f"source {self.id} {reason}")
+        return guarded(self.id, f"not {form}", read)
