@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -41,9 +42,12 @@ def pattern(*secrets: bytes | str) -> Forms:
 def forms(data: bytes) -> set[bytes]:
     """`data` as it could stand inside something longer."""
     hexadecimal = data.hex().encode()
+    # Python escapes a single quote where the whole holds a double one too; what is written as JSON, twice.
+    python = {repr(data)[2:-1], repr(data + b'"')[2:-2]}
     written = {
+        *(text.encode() for text in python),
+        *(json.dumps(text)[1:-1].encode() for text in python),
         data,
-        repr(data)[2:-1].encode(),
         hexadecimal,
         data.hex(":").encode(),
         data.hex(" ").encode(),

@@ -9,6 +9,7 @@ import base64
 import copy
 import gc
 import io
+import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -212,6 +213,7 @@ class Careless:
         lambda key: repr(key).encode(),
         lambda key: str(list(key)).encode(),
         lambda key: repr(bytearray(key[:16])).encode(),
+        lambda key: json.dumps({"key": repr(key)}).encode(),
         lambda key: f"{base64.b64encode(key).decode()[:24]}...".encode(),
         lambda key: X25519Identity(key).secret_text().encode(),
         lambda key: HybridIdentity(key).secret_text().lower().encode(),
@@ -221,8 +223,10 @@ class Careless:
         lambda key: b"\n".join(of_exception(KeyUnusable(f"the key {key!r} is wrong"))),
     ],
 )  # fmt: skip
-def test_the_search_finds_a_key_in_every_form(write, tmp_path):
-    key = secrets.token_bytes(32)
+@pytest.mark.parametrize("quotes", [b"", b"'", b'"', b"'\""])
+def test_the_search_finds_a_key_in_every_form(write, quotes, tmp_path):
+    """With quotes too: how Python writes bytes depends on those."""
+    key = (quotes + secrets.token_bytes(16 - len(quotes))) + (quotes + secrets.token_bytes(16 - len(quotes)))
     (tmp_path / "shown").write_bytes(b"before " + write(key) + b" after")
     (tmp_path / "other").write_bytes(secrets.token_bytes(100_000))
     assert hits(tmp_path, {"it": pattern(key)}) == ["shown: it"]
