@@ -24,6 +24,7 @@ from ledger.checkpoints import write_checkpoint
 from ledger.store import Ledger
 from schemas.accounts import INCOMING
 from schemas.agreement import Agreement
+from schemas.receipts import RECEIPTS
 from transports.base import Transport
 from transports.directory import DirectoryTransport
 from transports.registry import DROPZONE, Destinations
@@ -54,6 +55,11 @@ class Services:
     def incoming_folder(self) -> Path:
         """Where recipients put files for us: a folder for each recipient, and in it one for each agreement."""
         return self.settings.dropzone_dir / INCOMING
+
+    @property
+    def receipts_folder(self) -> Path:
+        """Where recipients put their receipts: a folder for each recipient."""
+        return self.settings.dropzone_dir / RECEIPTS
 
     def open_destination(self, agreement: Agreement) -> Transport:
         """A transport to where the agreement says: our drop zone, or a registered destination."""

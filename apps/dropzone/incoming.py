@@ -1,15 +1,17 @@
-"""What a recipient may send us: files into `/incoming/AGREEMENT/`, which nobody can read back here.
+"""What a recipient may send us: files into `/incoming/AGREEMENT/` and `/receipts/`, which nobody can read back here.
 
-The flows make the folder of an agreement that takes files; no other can be written to. A file has a hidden name until
-the recipient's program has closed it and all of it is on disk; then it appears, with a ticket that says how it came
-(`schemas.accounts.Upload`), for the flows to take away. It is sealed to us, so that this server cannot open it. Nothing
-that is there is replaced, and a connection that breaks leaves nothing.
+The flows make the folder of an agreement that takes files, and that of a recipient's receipts; no other can be written
+to. A file has a hidden name until the recipient's program has closed it and all of it is on disk; then it appears, with
+a ticket that says how it came (`schemas.accounts.Upload`), for the flows to take away. What goes to `/incoming/` is
+sealed to us, so that this server cannot open it. Nothing here is executed or read; nothing that is there is replaced,
+and a connection that breaks leaves nothing.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,8 +24,9 @@ from core.clock import to_rfc3339, utc_now
 from core.errors import UnusableInput
 from core.ids import checked_name, new_id
 from schemas.accounts import INCOMING, Upload, ticket_name
+from schemas.receipts import RECEIPT_NAME, RECEIPTS
 
-__all__ = ["INCOMING", "Area", "Limits", "Receiving"]
+__all__ = ["FILES", "INCOMING", "RECEIPTS", "RECEIPT_FILES", "Area", "Limits", "Receiving"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DRAFT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,23 +43,37 @@ class Limits:
     files: int
 
 
-class Area:
-    """`folder` is the recipient's own in `incoming/`; it may not exist. Methods raise OSErrors."""
+@dataclass(frozen=True)
+class Kind:
+    """An area is called `root`, has `folders` levels of folders, and takes files with the names that `names` allows."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    root: str
+    folders: int
+    names: re.Pattern[str] | None = None
+
+
+FILES = Kind(INCOMING, folders=1)  # one folder for each agreement
+RECEIPT_FILES = Kind(RECEIPTS, folders=0, names=RECEIPT_NAME)
+
+
+class Area:
+    """`folder` is the recipient's own in `incoming/` or `receipts/`; it may not exist. Methods raise OSErrors."""
+
+    def __init__(self, folder: Path, limits: Limits, kind: Kind = FILES) -> None:
         self._folder = folder
         self._limits = limits
+        self._kind = kind
 
     @property
     def exists(self) -> bool:
         return self._folder.is_dir() and not self._folder.is_symlink()
 
     def find(self, path: str) -> Node:
-        """What the path names: `/incoming`, an agreement's folder, or a file that waits to be taken."""
+        """What the path names: the area itself, an agreement's folder, or a file that waits to be taken."""
         *above, name = segments(path)
         if not above:
             if self.exists:
-                return Node(INCOMING, is_directory=True)
+                return Node(self._kind.root, is_directory=True)
             raise FileNotFoundError
         for node in self.list("/".join(above)):
             if node.name == name:
@@ -66,17 +83,19 @@ class Area:
     def list(self, path: str) -> list[Node]:
         """What is in a folder, by name: agreements, or files that wait."""
         names = segments(path)
+        folders = len(names) <= self._kind.folders
         with self._entered(names[1:]) as folder:
-            nodes = [_node(entry) for entry in os.scandir(folder) if _is_visible(entry, folders=len(names) == 1)]
+            nodes = [_node(entry) for entry in os.scandir(folder) if _is_visible(entry, folders=folders)]
         return sorted(nodes, key=lambda node: node.name)
 
     def receive(self, path: str) -> Receiving:
         """Begin a file. FileExistsError if there is one of its name; PermissionError beyond the limits."""
         names = segments(path)
-        if len(names) != 3:
+        allowed = self._kind.names
+        if len(names) != self._kind.folders + 2 or (allowed and not allowed.fullmatch(names[-1])):
             raise PermissionError
-        name = _checked(names[2])
-        with self._entered(names[1:2]) as folder:
+        name = _checked(names[-1])
+        with self._entered(names[1:-1]) as folder:
             here = _names(folder)
             if name in here:
                 raise FileExistsError
@@ -184,8 +203,11 @@ class Receiving:
 
 
 def remove_drafts(incoming: Path) -> None:
-    """Remove what was on its way when the server was killed; what comes in through another that runs is left alone."""
-    for draft in incoming.glob(f"*/*/.*{_DRAFT_SUFFIX}"):
+    """Remove what was on its way when the server was killed, to `incoming` or the receipts beside it; what comes in
+    through another server that runs is left alone.
+    """
+    receipts = incoming.with_name(RECEIPTS)
+    for draft in [*incoming.glob(f"*/*/.*{_DRAFT_SUFFIX}"), *receipts.glob(f"*/.*{_DRAFT_SUFFIX}")]:
         file = os.open(draft, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import paramiko
 from paramiko import sftp
 
-from apps.dropzone.incoming import INCOMING, Area, Limits, Receiving
+from apps.dropzone.incoming import INCOMING, RECEIPT_FILES, RECEIPTS, Area, Limits, Receiving
 from apps.dropzone.login import Login
 from apps.dropzone.namespace import Namespace, Node, segments
 from apps.dropzone.reading import READ_BYTES, Reading, Session
 from apps.dropzone.spool import SessionSpool
 from core.ids import new_id
+from schemas.receipts import SIGNATURE_BYTES
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -48,6 +49,7 @@ _ALLOWED = frozenset(
 _MOST_HANDLES = 64  # files, and as many folders; OpenSSH's client has one open, sshfs and rclone a few
 _PACKET_BYTES = READ_BYTES + 1024
 _LIMITS = "limits@openssh.com"  # OpenSSH's PROTOCOL, section 4.8: lets its client ask for more at once
+_RECEIPTS = Limits(size=SIGNATURE_BYTES, files=64)  # that may wait at a time, with their signatures
 _SENDING = os.O_WRONLY | os.O_CREAT  # and perhaps O_TRUNC or O_EXCL; a file here is always a new one
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_EXCL
 
@@ -84,7 +86,11 @@ class RecipientFiles(paramiko.SFTPServerInterface):
         self.session = Session(new_id(), name, server.address, server.offer.fingerprint)
         self._login = server
         self._namespace = Namespace(deliveries / name)
-        self._area = Area(incoming / name, limits)
+        receipts = incoming.with_name(RECEIPTS)  # which lies beside it
+        self._areas = {
+            INCOMING: Area(incoming / name, limits),
+            RECEIPTS: Area(receipts / name, _RECEIPTS, RECEIPT_FILES),
+        }
         self._spool = SessionSpool(spool, self.session.id)
         self._open: set[Reading] = set()
         self._receiving: set[Receiving] = set()
@@ -106,8 +112,8 @@ class RecipientFiles(paramiko.SFTPServerInterface):
 
     @_or_status
     def open(self, path: str, flags: int, attr: paramiko.SFTPAttributes) -> paramiko.SFTPHandle | int:  # noqa: ARG002
-        if _is_incoming(path):
-            return self._begin(path, flags)
+        if (area := self._area(path)) is not None:
+            return self._begin(area, path, flags)
         if flags & _WRITING:
             return sftp.SFTP_PERMISSION_DENIED
         self._spool.ensure()
@@ -115,11 +121,11 @@ class RecipientFiles(paramiko.SFTPServerInterface):
         self._open.add(reading)
         return _Handle(self, reading)
 
-    def _begin(self, path: str, flags: int) -> paramiko.SFTPHandle | int:
+    def _begin(self, area: Area, path: str, flags: int) -> paramiko.SFTPHandle | int:
         if flags & ~(os.O_TRUNC | os.O_EXCL) != _SENDING:
             return sftp.SFTP_PERMISSION_DENIED
         try:
-            receiving = self._area.receive(path)
+            receiving = area.receive(path)
         except (PermissionError, FileExistsError):
             return sftp.SFTP_PERMISSION_DENIED
         self._receiving.add(receiving)
@@ -141,9 +147,9 @@ class RecipientFiles(paramiko.SFTPServerInterface):
 
     @_or_status
     def list_folder(self, path: str) -> list[paramiko.SFTPAttributes] | int:
-        nodes = self._area.list(path) if _is_incoming(path) else self._namespace.list(path)
-        if not segments(path) and self._area.exists:
-            nodes.append(self._area.find(INCOMING))
+        nodes = (self._area(path) or self._namespace).list(path)
+        if not segments(path):
+            nodes += [area.find(name) for name, area in self._areas.items() if area.exists]
         return [_attributes(node) for node in nodes]
 
     @_or_status
@@ -157,11 +163,15 @@ class RecipientFiles(paramiko.SFTPServerInterface):
     @_or_status
     def chattr(self, path: str, attr: paramiko.SFTPAttributes) -> int:
         """Times and permissions of what was sent are not kept, and that is no failure: many programs set them."""
-        sent = _is_incoming(path) and not self._find(path).is_directory and attr.st_size is None
+        sent = self._area(path) is not None and not self._find(path).is_directory and attr.st_size is None
         return sftp.SFTP_OK if sent else sftp.SFTP_PERMISSION_DENIED
 
     def _find(self, path: str) -> Node:
-        return self._area.find(path) if _is_incoming(path) else self._namespace.find(path)
+        return (self._area(path) or self._namespace).find(path)
+
+    def _area(self, path: str) -> Area | None:
+        """Where files may be put, if the path leads there."""
+        return self._areas.get((segments(path) or ("",))[0])
 
     def canonicalize(self, path: str) -> str:
         return "/" + "/".join(segments(path))
@@ -259,10 +269,6 @@ class ZoneSftp(paramiko.SFTPServer):
 
     def _log(self, level: int, msg: Any, *args: Any) -> None:
         """Silent: paramiko writes a line, and a trace, for each request; what matters is logged here."""
-
-
-def _is_incoming(path: str) -> bool:
-    return segments(path)[:1] == (INCOMING,)
 
 
 def _attributes(node: Node) -> paramiko.SFTPAttributes:

@@ -31,7 +31,8 @@ def write_accounts(services: Services) -> Accounts:
         accounts = _accounts(services)
         write_file(folder / ACCOUNTS_NAME, accounts.to_bytes(), mode=0o600)
     for account in accounts.accounts:
-        services.recipient_folder(account.name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (services.recipient_folder(account.name), services.receipts_folder / account.name):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     keep_areas(services)
     return accounts
 

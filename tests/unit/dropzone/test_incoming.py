@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.dropzone.incoming import Area, Limits, Receiving, remove_drafts
+from apps.dropzone.incoming import RECEIPT_FILES, Area, Limits, Receiving, remove_drafts
 from apps.dropzone.reading import Session
 from schemas.accounts import Upload, ticket_name
 from tests.soak import examples
@@ -137,3 +137,46 @@ def test_whatever_path_is_asked_for_nothing_comes_to_be_but_in_the_agreements_ow
     assert all(Path(each).parent == Path("incoming/fonds/GLA-1") for each in new)
     receiving.drop()
     assert everything(tmp_path) == before
+
+
+@pytest.fixture
+def receipts(tmp_path: Path) -> Area:
+    (tmp_path / "receipts" / "fonds").mkdir(parents=True)
+    return Area(tmp_path / "receipts" / "fonds", Limits(size=100, files=3), RECEIPT_FILES)
+
+
+def test_a_receipt_appears_in_the_recipients_own_folder(receipts: Area, tmp_path: Path) -> None:
+    receiving = receipts.receive("/receipts/march.ack")
+    receiving.write(0, memoryview(b"text"))
+    receiving.finish(SESSION)
+    assert (tmp_path / "receipts" / "fonds" / "march.ack").read_bytes() == b"text"
+    assert [node.name for node in receipts.list("/receipts")] == ["march.ack"]
+    assert receipts.find("/receipts").is_directory
+    assert receipts.find("/receipts/march.ack").size == 4
+
+
+@pytest.mark.parametrize(
+    "path", ["/receipts/march.txt", "/receipts/march.ack.exe", "/receipts/.x.ack", "/receipts/a/b.ack", "/receipts"]
+)
+def test_what_has_not_the_name_of_a_receipt_is_not_taken(receipts: Area, tmp_path: Path, path: str) -> None:
+    (tmp_path / "receipts" / "fonds" / "a").mkdir()
+    with pytest.raises(PermissionError):
+        receipts.receive(path)
+    assert everything(tmp_path / "receipts") == ["fonds", "fonds/a"]
+
+
+def test_a_receipt_has_its_own_limits(receipts: Area) -> None:
+    receiving = receipts.receive("/receipts/march.ack")
+    with pytest.raises(OSError):
+        receiving.write(0, memoryview(b"x" * 101))
+    for name in ("a.ack", "b.ack", "b.ack.sig"):
+        receipts.receive(f"/receipts/{name}").finish(SESSION)
+    with pytest.raises(PermissionError):
+        receipts.receive("/receipts/c.ack")
+
+
+def test_receipts_that_were_on_their_way_when_the_server_was_killed_go_too(receipts: Area, tmp_path: Path) -> None:
+    left = tmp_path / "receipts" / "fonds" / f".{'0' * 32}.partial"
+    left.write_bytes(b"half")
+    remove_drafts(tmp_path / "incoming")
+    assert not left.exists()
