@@ -153,7 +153,20 @@ def editions(connection: Connection, agreement_id: str, period: Period) -> list[
 def of_agreement(connection: Connection, agreement_id: str) -> list[Delivery]:
     """Every delivery under one agreement, of all periods and editions, oldest first."""
     statement = select(deliveries).where(deliveries.c.agreement_id == agreement_id)
-    return [_delivery(row) for row in connection.execute(statement.order_by(deliveries.c.created_at, deliveries.c.id))]
+    return chosen(connection, statement.order_by(deliveries.c.created_at, deliveries.c.id))
+
+
+def of_recipient(connection: Connection, recipient: str, holding: str) -> list[Delivery]:
+    """The published deliveries to a recipient in whose record of what was staged the text `holding` occurs."""
+    table = deliveries.c
+    wanted = (table.recipient == recipient) & table.published_at.is_not(None)
+    found = table.sealed.contains(holding, autoescape=True)
+    return chosen(connection, select(deliveries).where(wanted, found).order_by(table.id))
+
+
+def chosen(connection: Connection, statement: Select[Any]) -> list[Delivery]:
+    """The deliveries whose rows, all columns of them, a statement selects."""
+    return [_delivery(row) for row in connection.execute(statement)]
 
 
 def all_by_id(connection: Connection) -> Iterator[Delivery]:

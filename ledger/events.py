@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, desc, insert, select
+from sqlalchemy import Connection, Row, Select, desc, insert, select
 
 from core.canonical import canonical_json
 from ledger.chain import GENESIS, EventBody, event_hash
@@ -83,6 +83,19 @@ def of_agreement(connection: Connection, agreement_id: str, action: Action) -> l
     """What of one kind happened to one agreement, oldest first."""
     wanted = (events.c.agreement_id == agreement_id) & (events.c.action == action.value)
     return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
+
+
+def of_actions(connection: Connection, *actions: Action) -> list[Event]:
+    """Everything of these kinds, oldest first. For kinds that are rare."""
+    wanted = events.c.action.in_([action.value for action in actions])
+    return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
+
+
+def of_deliveries(connection: Connection, actions: Iterable[Action], chosen: Select[Any]) -> Iterator[Event]:
+    """What of these kinds happened to the deliveries whose ids `chosen` selects, oldest first."""
+    wanted = events.c.action.in_([action.value for action in actions]) & events.c.delivery_id.in_(chosen)
+    for row in connection.execute(select(events).where(wanted).order_by(events.c.seq)):
+        yield _event(row)
 
 
 def in_order(connection: Connection) -> Iterator[Event]:

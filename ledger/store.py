@@ -62,7 +62,7 @@ class Ledger:
                 )
         return events.append(
             connection,
-            at=self._now(),
+            at=self.now(),
             action=action,
             object=object,
             result=result,
@@ -143,7 +143,7 @@ class Ledger:
             result = Result.INTENDED if state in _INTENT else Result.OK
             deliveries.save(connection, changed, held_by=claim.token)
             facts = {**(detail or {}), "token": claim.token, **_told(columns)}
-            self._tell(connection, changed, action, result, claim.actor, facts)
+            self.tell(connection, changed, action, result, claim.actor, facts)
             if state is State.PUBLISHED:
                 self._supersede(connection, changed, editions[1:], claim)
         return replace(claim, delivery=changed)
@@ -152,7 +152,7 @@ class Ledger:
         """Record what was found out about the delivery, which stays in its state; `DeliveryBusy` for a stale worker."""
         with writing(self.engine) as connection:
             held = self._held(connection, claim)
-            self._tell(connection, held, action, result, claim.actor, {**detail, "token": claim.token})
+            self.tell(connection, held, action, result, claim.actor, {**detail, "token": claim.token})
 
     def fail(self, claim: Claim, error_code: str, message: str, refused: bool) -> None:
         """Record why the work stopped and give the delivery back. `message` must be one that is safe to show.
@@ -162,12 +162,12 @@ class Ledger:
         state = State.REFUSED if refused else State.FAILED
         action = Action.DELIVERY_REFUSED if refused else Action.DELIVERY_FAILED
         with writing(self.engine) as connection:
-            held = replace(self._held(connection, claim), worker=None, lease_until=None, updated_at=self._now())
+            held = replace(self._held(connection, claim), worker=None, lease_until=None, updated_at=self.now())
             if can_follow(held.state, state):
                 held = replace(held, state=state, error=f"{error_code}: {message}")
             deliveries.save(connection, held, held_by=claim.token)
             detail = {"error": error_code, "message": message, "token": claim.token}
-            self._tell(connection, held, action, Result(state.value), claim.actor, detail)
+            self.tell(connection, held, action, Result(state.value), claim.actor, detail)
 
     def release(self, claim: Claim) -> None:
         """Give the delivery back without changing its state; does nothing if it was lost already."""
@@ -226,7 +226,7 @@ class Ledger:
                 "recipient": delivery.recipient,
                 "product": delivery.product,
             }
-            self._tell(connection, delivery, decision.action, Result.OK, request.actor, detail)
+            self.tell(connection, delivery, decision.action, Result.OK, request.actor, detail)
 
     def _tell_refused(self, connection: Connection, request: ClaimRequest, decision: claims.Decision) -> None:
         if decision.refusal is None or decision.action is None:
@@ -277,11 +277,11 @@ class Ledger:
             rows=columns.get("rows", held.rows),
             bytes=columns.get("bytes", held.bytes),
             expires_at=held.expires_at if expires is None else to_rfc3339(expires),
-            published_at=self._now() if state is State.PUBLISHED else held.published_at,
+            published_at=self.now() if state is State.PUBLISHED else held.published_at,
             actor=claim.actor,
             reason=claim.reason or held.reason,
             lease_until=self._lease(claim),
-            updated_at=self._now(),
+            updated_at=self.now(),
         )
 
     def _supersede(
@@ -289,18 +289,18 @@ class Ledger:
     ) -> None:
         for earlier in earlier_editions:
             if can_follow(earlier.state, State.SUPERSEDED):
-                changed = replace(earlier, state=State.SUPERSEDED, updated_at=self._now())
+                changed = replace(earlier, state=State.SUPERSEDED, updated_at=self.now())
                 deliveries.save(connection, changed, held_by=earlier.token)
                 detail = {"by": published.id, "reason": published.reason}
-                self._tell(connection, changed, Action.DELIVERY_SUPERSEDED, Result.OK, claim.actor, detail)
+                self.tell(connection, changed, Action.DELIVERY_SUPERSEDED, Result.OK, claim.actor, detail)
 
     def _pick_up(self, connection: Connection, delivery: Delivery) -> None:
         state = State.PICKED_UP if can_follow(delivery.state, State.PICKED_UP) else delivery.state
-        changed = replace(delivery, state=state, picked_up_at=self._now(), updated_at=self._now())
+        changed = replace(delivery, state=state, picked_up_at=self.now(), updated_at=self.now())
         deliveries.save(connection, changed, held_by=delivery.token)
-        self._tell(connection, changed, Action.DELIVERY_PICKED_UP, Result.OK, delivery.recipient, {})
+        self.tell(connection, changed, Action.DELIVERY_PICKED_UP, Result.OK, delivery.recipient, {})
 
-    def _tell(
+    def tell(
         self,
         connection: Connection,
         delivery: Delivery,
@@ -308,12 +308,15 @@ class Ledger:
         result: Result,
         actor: str,
         detail: Mapping[str, Any],
+        *,
+        once: str | None = None,
     ) -> None:
-        """Record an event that changed the row; it binds the row as it now is, so that `verify` can compare."""
+        """Record an event that changed the row, for the modules of this package that do so; it binds the row as it now
+        is, so that `verify` can compare.
+        """
         bound = {**detail, "state": delivery.state.value, ROW_DIGEST: delivery.history_digest()}
-        self.record(
-            action, delivery.name, result, actor, bound, delivery.agreement_id, delivery.id, connection=connection
-        )
+        own = (delivery.agreement_id, delivery.id)
+        self.record(action, delivery.name, result, actor, bound, *own, once=once, connection=connection)
 
     def _held(self, connection: Connection, claim: Claim) -> Delivery:
         held = deliveries.find_by_id(connection, claim.id)
@@ -324,7 +327,7 @@ class Ledger:
     def _lease(self, claim: Claim) -> str:
         return to_rfc3339(self.clock() + timedelta(seconds=claim.lease_seconds))
 
-    def _now(self) -> str:
+    def now(self) -> str:
         return to_rfc3339(self.clock())
 
 

@@ -17,7 +17,7 @@ events = Table(
     metadata,
     Column("seq", _SEQ, primary_key=True, autoincrement=False),
     Column("at", Text, nullable=False),
-    Column("action", Text, nullable=False),
+    Column("action", Text, nullable=False, index=True),
     Column("object", Text, nullable=False),
     Column("result", Text, nullable=False),
     Column("origin", Text, nullable=False),

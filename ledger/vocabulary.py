@@ -21,8 +21,13 @@ class Action(StrEnum):
     DELIVERY_REOPENED = "delivery.reopened"  # the same bytes will be published again
     DELIVERY_READ = "delivery.read"  # a recipient read one file, or a part of it
     DELIVERY_PICKED_UP = "delivery.picked_up"  # the recipient has read every file as a whole
-    DELIVERY_CONFIRMED = "delivery.confirmed"
-    DELIVERY_EXPIRED = "delivery.expired"
+    DELIVERY_CONFIRMED = "delivery.confirmed"  # by the recipient's receipt
+    DELIVERY_REJECTED = "delivery.rejected"  # a negative receipt, with its reason: opens a case for an operator
+    CASE_CLOSED = "case.closed"  # what was done about it
+    RECEIPT_REFUSED = "receipt.refused"  # what a recipient sent as one is no receipt for a delivery to it
+    DELIVERY_EXPIRING = "delivery.expiring"  # nobody fetched it, and it will soon be gone
+    DELIVERY_EXPIRED = "delivery.expired"  # intent: it is being removed at the destination and from staging
+    DELIVERY_REMOVED = "delivery.removed"  # it is gone there, which was looked at; or why it is not
     DELIVERY_REFUSED = "delivery.refused"  # a rule forbids it; a person must act
     DELIVERY_FAILED = "delivery.failed"  # something broke; trying again can help
     DELIVERY_CANCELLED = "delivery.cancelled"
@@ -41,6 +46,7 @@ class Action(StrEnum):
     PARTICIPANTS_REFUSED = "participants.refused"  # nothing changed
     PARTICIPANTS_REPEATED = "participants.repeated"  # the same file again; nothing changed
     PARTICIPANTS_READ = "participants.read"  # the recipient read a report on a file
+    PARTICIPANTS_REPORT_REMOVED = "participants.report_removed"  # its retention is over
     PARTICIPANTS_FORGOTTEN = "participants.forgotten"  # the people of a set that is past; its event stays
 
     RECIPIENT_ADDED = "recipient.added"

@@ -1,0 +1,120 @@
+"""Recipients' receipts: a positive one confirms a delivery, a negative one opens a case, which an operator closes.
+
+A case is no table: it is the event of a negative receipt, open until an event with its number closes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from json import loads
+from typing import Any
+
+from sqlalchemy import Engine
+
+from core.database import reading, writing
+from core.errors import UnusableInput
+from ledger import deliveries, events
+from ledger.events import Event
+from ledger.states import State, can_follow
+from ledger.store import Ledger
+from ledger.vocabulary import Action, Result
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a recipient says of a delivery that was published to it. `reason` is that of a negative one.
+
+    `text` is the digest of its bytes, `signer` the fingerprint of the key that signed them, None if nobody did.
+    `detail` tells how it came.
+    """
+
+    delivery_id: str
+    text: str
+    reason: str | None
+    signer: str | None
+    actor: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A negative receipt. `number` is that of its event; times are RFC 3339 text in UTC."""
+
+    number: int
+    delivery: str
+    recipient: str
+    reason: str
+    signer: str | None
+    opened: str
+    closed: str | None = None
+    closed_by: str | None = None
+    outcome: str | None = None
+
+
+def record_receipt(ledger: Ledger, receipt: Receipt) -> bool:
+    """Record it, once for each publication and signer; False if that was done before.
+
+    A delivery that is on offer becomes confirmed; in any other state the receipt is only told of.
+    """
+    with writing(ledger.engine) as connection:
+        delivery = deliveries.find_by_id(connection, receipt.delivery_id)
+        if delivery is None or delivery.published_at is None:
+            raise UnusableInput("the receipt is for a delivery that was not published: nothing is recorded")
+        once = f"receipt {delivery.id} {delivery.published_at} {receipt.text} {receipt.signer or 'unsigned'}"
+        if events.find_once(connection, once) is not None:
+            return False
+        detail = {**receipt.detail, "recipient": delivery.recipient, "text": receipt.text, "signer": receipt.signer}
+        if receipt.reason is None and can_follow(delivery.state, State.CONFIRMED):
+            delivery = replace(delivery, state=State.CONFIRMED, updated_at=ledger.now())
+            deliveries.save(connection, delivery, held_by=delivery.token)
+        if receipt.reason is None:
+            action, result = Action.DELIVERY_CONFIRMED, Result.OK
+        else:
+            action, result = Action.DELIVERY_REJECTED, Result.REFUSED
+            detail["reason"] = receipt.reason
+        ledger.tell(connection, delivery, action, result, receipt.actor, detail, once=once)
+    return True
+
+
+def cases(engine: Engine) -> list[Case]:
+    """Every case, open ones too, oldest first."""
+    with reading(engine) as connection:
+        found = events.of_actions(connection, Action.DELIVERY_REJECTED, Action.CASE_CLOSED)
+    opened = {event.body.seq: _opened(event) for event in found if event.body.action == Action.DELIVERY_REJECTED}
+    for event in found:
+        if event.body.action == Action.CASE_CLOSED:
+            detail = loads(event.body.detail)
+            at, by, outcome = event.body.at, event.body.actor, detail["outcome"]
+            opened[detail["case"]] = replace(opened[detail["case"]], closed=at, closed_by=by, outcome=outcome)
+    return list(opened.values())
+
+
+def close_case(ledger: Ledger, number: int, outcome: str, actor: str) -> Case:
+    """Close it with what was done about it; `UnusableInput` if there is no such case, or it is closed."""
+    if not outcome.strip():
+        raise UnusableInput("say what was done about it: it is kept in the ledger")
+    case = next((each for each in cases(ledger.engine) if each.number == number), None)
+    if case is None or case.closed is not None:
+        raise UnusableInput(f"there is no open case {number}: run gla receipt list")
+    ledger.record(
+        Action.CASE_CLOSED,
+        f"case:{number}",
+        Result.OK,
+        actor,
+        {"case": number, "outcome": outcome},
+        once=f"case closed {number}",
+    )
+    return next(each for each in cases(ledger.engine) if each.number == number)
+
+
+def _opened(event: Event) -> Case:
+    detail = loads(event.body.detail)
+    return Case(
+        event.body.seq,
+        event.body.object.removeprefix("delivery:"),
+        detail["recipient"],
+        detail["reason"],
+        detail["signer"],
+        event.body.at,
+    )
