@@ -30,6 +30,14 @@ class DropzoneSettings(BaseModel):
     signature_seconds: int = Field(default=900, ge=0)  # a file waits so long for the signature that belongs to it
 
 
+class OpensshSettings(BaseModel):
+    """The zone on OpenSSH's server; where it listens and its limits are those of `DropzoneSettings`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    chroots: Path = Path("/srv/gla-zone")  # on one file system with GLA_HOME; every folder above it is root's
+
+
 class DeliverySettings(BaseModel):
     """How one delivery runs."""
 
@@ -87,6 +95,7 @@ class Settings(BaseSettings):
     log_level: Annotated[Level, BeforeValidator(str.upper)] = "WARNING"
     prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")
     dropzone: DropzoneSettings = DropzoneSettings()
+    openssh: OpensshSettings = OpensshSettings()
     delivery: DeliverySettings = DeliverySettings()
     # not `keys`: a model with such a field cannot be walked as a mapping, which Prefect does with what a task is given
     own_keys: KeySettings = Field(default=KeySettings(), validation_alias="GLA_KEYS")

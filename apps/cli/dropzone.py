@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from apps.dropzone.server import serve as serve_dropzone
-from core.settings import Settings
-from keys.private.custody import Role, open_custody
+from apps.cli import dropzone_openssh
+
+if TYPE_CHECKING:
+    from core.settings import Settings
 
 
 @click.group()
-def dropzone() -> None:
+@click.pass_context
+def dropzone(context: click.Context) -> None:
     """The SFTP server where recipients fetch their deliveries."""
+    from apps.cli.main import load_settings  # noqa: PLC0415
+
+    if context.invoked_subcommand != dropzone_openssh.authorized_keys.name:
+        load_settings(context)
+
+
+dropzone.add_command(dropzone_openssh.authorized_keys)
+dropzone.add_command(dropzone_openssh.openssh)
+dropzone.add_command(dropzone_openssh.show_config)
 
 
 @dropzone.command()
@@ -19,6 +32,9 @@ def dropzone() -> None:
 @click.pass_obj
 def serve(settings: Settings, port: int | None) -> None:
     """Serve until SIGTERM or Ctrl-C. Prints where it listens and its host key, for the recipients' known_hosts."""
+    from apps.dropzone.server import serve as serve_dropzone  # noqa: PLC0415
+    from keys.private.custody import Role, open_custody  # noqa: PLC0415
+
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)  # also where this is the first command
     custody = open_custody(settings)
     if not custody.exists(Role.DROPZONE_HOST):
@@ -37,6 +53,8 @@ def serve(settings: Settings, port: int | None) -> None:
 @click.pass_obj
 def known_hosts(settings: Settings, port: int | None) -> None:
     """Print the line for a recipient's known_hosts, so that it accepts no other server as this zone."""
+    from keys.private.custody import Role, open_custody  # noqa: PLC0415
+
     key = open_custody(settings).public_key(Role.DROPZONE_HOST)
     click.echo(f"[{settings.dropzone.host}]:{port or settings.dropzone.port} {key.line}")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 _WRONG_PATH = FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
-_WITHOUT_SETTINGS = frozenset({"envelope"})  # a filter of files like `age`, which should start like one
+_WITHOUT_SETTINGS = frozenset({"envelope", "dropzone"})  # the first is a filter like `age`; the other reads them itself
 
 
 class LazyGroup(click.Group):
@@ -77,6 +77,11 @@ def gla(context: click.Context) -> None:
     if context.invoked_subcommand in _WITHOUT_SETTINGS:
         configure_logging("WARNING")
         return
+    load_settings(context)
+
+
+def load_settings(context: click.Context) -> None:
+    """Read the settings for the commands below `context`."""
     context.obj = read_settings()
     configure_logging(context.obj.log_level)
 

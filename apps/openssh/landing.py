@@ -1,0 +1,73 @@
+"""What a recipient sent, once its program closed the file: it goes to the drop zone's own area, and from here.
+
+It is copied, so that a handle that the recipient still has open changes nothing any more; the rules of the area (names,
+sizes, how many, nothing is replaced) are those of `apps.dropzone.incoming`. What breaks them goes too: the recipient's
+program was told that it was sent, and only the log and the missing report say otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from apps.dropzone.incoming import FILES, INCOMING, RECEIPT_FILES, RECEIPTS, Area, Limits, Receiving
+from apps.dropzone.namespace import segments
+from apps.dropzone.reading import Session
+from apps.openssh.owner import Owner
+from schemas.receipts import SIGNATURE_BYTES
+
+logger = logging.getLogger(__name__)
+
+_RECEIPTS = Limits(size=SIGNATURE_BYTES, files=64)
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_BLOCK = 1024 * 1024
+
+
+class Landing:
+    """For the recipient `name`, between its chroot and the drop zone `root`, whose files `owner` owns."""
+
+    def __init__(self, chroot: Path, root: Path, name: str, owner: Owner, limits: Limits) -> None:
+        self._chroot = chroot
+        self._owner = owner
+        self._areas = {
+            INCOMING: Area(root / INCOMING / name, limits, FILES),
+            RECEIPTS: Area(root / RECEIPTS / name, _RECEIPTS, RECEIPT_FILES),
+        }
+
+    def take(self, path: str, session: Session, *, complete: bool) -> None:
+        """Take the file that was closed at `path`, as the client named it; what is not complete is removed."""
+        names = segments(path)
+        area = self._areas.get(names[0]) if names else None
+        if area is None:
+            return
+        here = self._chroot.joinpath(*names)
+        try:
+            if complete:
+                self._copy(here, area, "/".join(names), session)
+                logger.info("session %s: a file came in", session.id)
+        except OSError as error:
+            logger.warning("session %s: a file that was sent is not taken: %s", session.id, type(error).__name__)
+        with suppress(OSError):
+            here.unlink()
+
+    def _copy(self, here: Path, area: Area, path: str, session: Session) -> None:
+        with open(os.open(here, _FILE), "rb", buffering=0) as file:  # noqa: PTH123 - by descriptor
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise PermissionError
+            with self._owner.acting():
+                receiving = area.receive(path)
+                try:
+                    _fill(receiving, file.fileno())
+                    receiving.finish(session)
+                finally:
+                    receiving.drop()
+
+
+def _fill(receiving: Receiving, descriptor: int) -> None:
+    offset = 0
+    while block := os.pread(descriptor, _BLOCK, offset):
+        receiving.write(offset, memoryview(block))
+        offset += len(block)

@@ -1,0 +1,113 @@
+"""What OpenSSH's sftp-server logs of one session, at level DEBUG1: which bytes of which file were sent, and received.
+
+It handles one request after another, so that what it says belongs to the request that it named last. It logs the bytes
+that it really sent; a file that is still open when the connection ends is closed with the word `forced`. What a client
+chose itself, a name, is only ever compared: OpenSSH writes control characters in it as escapes.
+
+>>> log = SessionLog(lambda: "2026-04-05T12:00:00Z")
+>>> for line in ('open "/a" flags READ mode 0666', "debug1: request 5: sent handle handle 0",
+...              'debug1: request 6: read "/a" (handle 0) off 10 len 8', "debug1: request 6: sent data len 3"):
+...     log.feed(line)
+>>> closed = log.feed('close "/a" bytes read 3 written 0')
+>>> closed.path, closed.spans, closed.by_client
+('/a', ((10, 13),), True)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from schemas.spans import Spans, add_span
+
+_DATAGRAM = re.compile(rb"<\d{1,3}>.{15} [^ \[]{1,64}\[\d+\]: (.*?)\0?\n?", re.DOTALL)  # RFC 3164 as glibc writes it
+_OPENED = re.compile(r"session opened for local user \S+ from \[([^\]]*)\]")
+_OVER = re.compile(r"session closed for local user \S+ from \[[^\]]*\]")
+_OPEN = re.compile(r'open "(.*)" flags (\S*) mode 0[0-7]+')
+_OPENDIR = re.compile(r'opendir "(.*)"')
+_HANDLE = re.compile(r"debug1: request \d+: sent handle handle (\d+)")
+_READ = re.compile(r'debug1: request (\d+): read ".*" \(handle (\d+)\) off (\d+) len \d+')
+_DATA = re.compile(r"debug1: request (\d+): sent data len (\d+)")
+_CLOSE = re.compile(r'(forced )?close "(.*)" bytes read (\d+) written (\d+)')
+
+
+def message(datagram: bytes) -> str | None:
+    """The text in what syslog(3) sends; None if it has another form."""
+    found = _DATAGRAM.fullmatch(datagram)
+    return None if found is None else found[1].decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A file that was open, by the name that the client used. Moments are RFC 3339 text."""
+
+    path: str
+    writing: bool
+    spans: Spans  # bytes that were sent
+    written: int  # bytes, repeated ones too
+    by_client: bool
+    started: str
+    ended: str
+
+
+@dataclass
+class _Handle:
+    path: str
+    writing: bool
+    started: str
+    spans: Spans = ()
+    sent: int = 0
+
+
+class SessionLog:
+    """Feed it the lines of one session in order. `address` is known after the first; the last makes it `over`."""
+
+    def __init__(self, now: Callable[[], str]) -> None:
+        self._now = now
+        self._opening: tuple[str, bool] | None = None
+        self._asked: tuple[str, int, int] | None = None  # request, handle, offset
+        self._handles: dict[int, _Handle] = {}
+        self.address: str | None = None
+        self.over = False
+
+    def feed(self, line: str) -> Closed | None:
+        """Take one line; a file that it closes is returned."""
+        if found := _DATA.fullmatch(line):
+            self._sent(found[1], int(found[2]))
+        elif found := _READ.fullmatch(line):
+            self._asked = (found[1], int(found[2]), int(found[3]))
+        elif found := _HANDLE.fullmatch(line):
+            if self._opening is not None:
+                self._handles[int(found[1])] = _Handle(*self._opening, self._now())
+            self._opening = None
+        elif found := _OPEN.fullmatch(line):
+            self._opening = (found[1], "WRITE" in found[2].split(","))
+        elif _OPENDIR.fullmatch(line):
+            self._opening = None
+        elif found := _CLOSE.fullmatch(line):
+            return self._closed(found[2], int(found[3]), int(found[4]), by_client=found[1] is None)
+        elif found := _OPENED.fullmatch(line):
+            self.address = found[1]
+        elif _OVER.fullmatch(line):
+            self.over = True
+        return None
+
+    def _sent(self, request: str, length: int) -> None:
+        if self._asked is None or self._asked[0] != request:
+            return
+        _, number, offset = self._asked
+        self._asked = None
+        if handle := self._handles.get(number):
+            handle.spans = add_span(handle.spans, offset, offset + length)
+            handle.sent += length
+
+    def _closed(self, path: str, read: int, written: int, *, by_client: bool) -> Closed | None:
+        """The line names no handle: of several with one name it is the one of which so much was read."""
+        named = [number for number, handle in self._handles.items() if handle.path == path]
+        if not named:
+            return None
+        exact = [number for number in named if self._handles[number].sent == read]
+        handle = self._handles.pop((exact or named)[0])
+        fine = by_client and bool(exact)  # a line of the log was lost: what it says is no whole pickup
+        return Closed(path, handle.writing, handle.spans, written, fine, handle.started, self._now())

@@ -1,0 +1,53 @@
+"""Whose connection a process of sshd serves, as /proc tells (proc(5)). None, or nothing, where it is gone already."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_PROC = Path("/proc")
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
+
+
+def parent(pid: int) -> int | None:
+    """The process that started this one."""
+    with suppress(OSError, ValueError):
+        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    return None
+
+
+def remote_ports(pid: int) -> set[int]:
+    """The TCP ports of the peers of all connections that a process has open."""
+    with suppress(OSError):
+        links = [str(link.readlink()) for link in (_PROC / str(pid) / "fd").iterdir()]
+        inodes = {found[1] for link in links if (found := _SOCKET.fullmatch(link))}
+        return {port for inode, port in _connections() if inode in inodes and port}
+    return set()
+
+
+def _connections() -> Iterator[tuple[str, int]]:
+    for name in ("tcp", "tcp6"):
+        with suppress(FileNotFoundError):
+            for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
+                fields = line.split()
+                yield fields[9], int(fields[2].rpartition(":")[2], 16)
+
+
+def of_user(uid: int) -> list[int]:
+    """All processes of a user."""
+    found = []
+    for folder in _PROC.iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and folder.stat().st_uid == uid:
+                found.append(int(folder.name))
+    return found
+
+
+def end(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may be gone."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

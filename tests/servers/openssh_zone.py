@@ -1,0 +1,90 @@
+"""The zone on OpenSSH with real chroots and users, as root, in a private `/etc`: the machine keeps its own users."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from core.settings import DropzoneSettings
+from tests.servers.dropzone import DropzoneWorld
+from tests.servers.openssh import free_port, wait_for_port
+
+GLA = Path(sys.executable).with_name("gla")
+_PRIVATE_ETC = 'mount -t overlay none -o "lowerdir=/etc,upperdir=$0/upper,workdir=$0/work" /etc && exec "$@"'
+_PATIENCE = 60.0  # seconds until it serves
+
+
+def need_root() -> None:
+    """Chroots and users need it; under CI a test that needs it may not be skipped."""
+    if os.geteuid() != 0:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("needs root, for chroots and Unix users")
+
+
+@dataclass
+class OpensshWorld(DropzoneWorld):
+    """As `DropzoneWorld`, below a folder where chroots may be: everything above it is root's."""
+
+    @classmethod
+    @contextmanager
+    def made(cls) -> Iterator[OpensshWorld]:
+        folder = Path(tempfile.mkdtemp(prefix="gla-zone-", dir="/var/lib"))
+        folder.chmod(0o755)
+        try:
+            world = cls.make(folder)
+            world.keys.chmod(0o700)
+            yield world
+        finally:
+            shutil.rmtree(folder)
+
+    @property
+    def folder(self) -> Path:
+        return self.root.parent
+
+    @property
+    def chroots(self) -> Path:
+        return self.folder / "chroots"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "zone.log").read_text(errors="replace")
+
+    @contextmanager
+    def running(self, settings: DropzoneSettings | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        process = self.start()
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=_PATIENCE)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """`gla dropzone openssh` as an operator starts it, where `/etc` is a layer that goes with it."""
+        etc = self.folder / "etc"
+        for name in ("upper", "work"):
+            (etc / name).mkdir(parents=True, exist_ok=True)
+        self.port = self.port or free_port()
+        environment = {
+            **os.environ,
+            "GLA_HOME": str(self.folder),
+            "GLA_LOG_LEVEL": "INFO",
+            "GLA_DROPZONE__PORT": str(self.port),
+            "GLA_OPENSSH__CHROOTS": str(self.chroots),
+            "GLA_KEYS__DROPZONE_HOST": f"file:{self.keys / 'host'}",
+        }
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _PRIVATE_ETC, str(etc)]
+        with (self.folder / "zone.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*command, str(GLA), "dropzone", "openssh"], env=environment, stdout=log, stderr=log
+            )
+        wait_for_port(self.port, _PATIENCE)
+        return process
