@@ -106,6 +106,13 @@ class Agreement:
         """The data product's name, or the table's where the document names none."""
         return str(self.contract.document.get("dataProduct") or self.contract.table.name)
 
+    @property
+    def contact(self) -> tuple[str, str | None] | None:
+        """Name and URL of the first support channel; None where the document has none."""
+        for each in self.contract.document.get("support") or []:
+            return str(each["channel"]), each.get("url")
+        return None
+
 
 def load_agreement(data: bytes) -> Agreement:
     """Read an agreement from YAML or JSON bytes; `UnusableInput` names the property that is missing or wrong."""

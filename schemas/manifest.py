@@ -1,9 +1,10 @@
 """What is in a delivery: the signed manifest (open, over ciphertext) and the sealed pakbon (counts, over plaintext).
 
 The manifest is a superset of the metadata of Digikoppeling Grote Berichten (filename, size, checksum, contentType,
-contextId, creationTime, expirationTime). It is public to whoever stores the delivery, so it holds nothing about the
-people in it: counts, sums and plaintext digests travel in the pakbon, which is sealed like the data. So does the plan,
-what was read and how; its digest is public.
+contextId, creationTime, expirationTime), but for its URLs: files are named beside the manifest, so that the same signed
+bytes are good at every place where they stand. It is public to whoever stores the delivery, so it holds nothing about
+the people in it: counts, sums and plaintext digests travel in the pakbon, which is sealed like the data. So does the
+plan, what was read and how (its digest is public), and so does the page that shows the pakbon to people.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ PQ_SIGNATURE_NAME = "manifest.json.mldsa"  # a second signature, where one is co
 SENDER_KEYS_NAME = "sender-keys.jsonl"  # the history of the keys that signed, where it is not the key of the agreement
 BESIDE = (MANIFEST_NAME, SIGNATURE_NAME, PQ_SIGNATURE_NAME, SENDER_KEYS_NAME)  # what a manifest itself does not list
 PAKBON = "pakbon.json"  # and the suffix of what it is sealed with
+PAKBON_PAGE = "pakbon.html"  # the same, for people (`schemas.pakbon_page`)
 CHUNK_BYTES = 4 * 1024 * 1024  # a damaged file is repaired by chunks of this size; 1 GB has 256 digests
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -119,6 +121,13 @@ class ManifestFile(_Document):
         return self
 
 
+class Contact(_Document):
+    """Whom to ask: the first of the agreement's `support` channels, with its URL (mailto:, https:) if it has one."""
+
+    name: Annotated[str, Field(min_length=1)]
+    url: str | None = None
+
+
 class Manifest(_Document):
     """The public list of one delivery. `context_id` is the delivery's id in the sender's ledger."""
 
@@ -133,6 +142,7 @@ class Manifest(_Document):
     supersedes: Edition | None
     creation_time: Timestamp
     expiration_time: Timestamp
+    contact: Contact | None = Field(default=None, exclude_if=_is_none)  # where the agreement names one
     plan_digest: Sha256 | None = Field(default=None, exclude_if=_is_none)  # of the pakbon's plan; not in older ones
     files: Annotated[tuple[ManifestFile, ...], AfterValidator(_named_once)]
 
@@ -143,6 +153,12 @@ class Manifest(_Document):
         if len(found) != 1:
             raise ManifestInvalid("the delivery has no pakbon, or more than one: ask the sender for a new delivery")
         return found[0]
+
+    @property
+    def page(self) -> ManifestFile | None:
+        """The sealed page for people; older deliveries have none."""
+        name = PAKBON_PAGE + self.pakbon.filename.removeprefix(PAKBON)
+        return next((file for file in self.files if file.filename == name), None)
 
     @property
     def expires(self) -> datetime:

@@ -34,10 +34,12 @@ from schemas.agreement import load_agreement
 from schemas.manifest import (
     MANIFEST_NAME,
     PAKBON,
+    PAKBON_PAGE,
     PQ_SIGNATURE_NAME,
     SENDER_KEYS_NAME,
     SIGNATURE_NAME,
     Manifest,
+    ManifestFile,
     Pakbon,
     PakbonFile,
 )
@@ -178,9 +180,11 @@ def open_files(delivery: Path, manifest: Manifest, keys: Sequence[PrivateKey], o
     try:
         for plain in pakbon.files:
             _open_file(delivery / f"{plain.filename}{suffix}", partial / plain.filename, plain, keys, progress)
-        (partial / "pakbon.json").write_text(
+        (partial / PAKBON).write_text(
             json.dumps(json.loads(pakbon.to_bytes()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
+        if manifest.page is not None:
+            (partial / PAKBON_PAGE).write_bytes(_opened_small(delivery, manifest.page, keys))
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -190,20 +194,26 @@ def open_files(delivery: Path, manifest: Manifest, keys: Sequence[PrivateKey], o
 def _open_pakbon(delivery: Path, manifest: Manifest, keys: Sequence[PrivateKey]) -> Pakbon:
     listed = manifest.pakbon
     suffix = listed.filename.removeprefix(PAKBON)
-    sealed = _small_file(delivery / listed.filename)
-    if sha256_hex(sealed) != listed.checksum:  # anyone can seal a pakbon; only the manifest is signed
-        raise ManifestInvalid(f"{listed.filename} is damaged: fetch it again")
-    pakbon = Pakbon.from_bytes(open_envelope(io.BytesIO(sealed), keys).read())
+    pakbon = Pakbon.from_bytes(_opened_small(delivery, listed, keys))
     same = (pakbon.context_id, pakbon.agreement_digest, pakbon.period, pakbon.edition) == (
         manifest.context_id,
         manifest.agreement_digest,
         manifest.period,
         manifest.edition,
     ) and manifest.plan_digest in (None, pakbon.plan_digest)
-    others = {file.filename for file in manifest.files} - {listed.filename}
+    page = set() if manifest.page is None else {manifest.page.filename}
+    others = {file.filename for file in manifest.files} - {listed.filename} - page
     if not same or {f"{file.filename}{suffix}" for file in pakbon.files} != others:
         raise ManifestInvalid("pakbon and manifest do not belong together: do not use this delivery")
     return pakbon
+
+
+def _opened_small(delivery: Path, listed: ManifestFile, keys: Sequence[PrivateKey]) -> bytes:
+    """What is in a sealed file that is read whole; anyone can seal one, and only the manifest is signed."""
+    sealed = _small_file(delivery / listed.filename)
+    if sha256_hex(sealed) != listed.checksum:
+        raise ManifestInvalid(f"{listed.filename} is damaged: fetch it again")
+    return open_envelope(io.BytesIO(sealed), keys).read()
 
 
 def _open_file(source: Path, target: Path, plain: PakbonFile, keys: Sequence[PrivateKey], progress: Progress) -> None:

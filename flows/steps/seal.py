@@ -1,7 +1,7 @@
 """Step 4: rows become a file of the agreed format, encrypted to the recipient's keys as it is written, then staged.
 
 Plaintext exists in memory only. What is staged is the delivery as the recipient will get it: the encrypted data, the
-sealed pakbon with the counts, the manifest over the ciphertext and our signature over the manifest.
+sealed pakbon with the counts and its page for people, the manifest over the ciphertext and our signature over that.
 """
 
 from __future__ import annotations
@@ -34,12 +34,8 @@ from keys.kinds import open_sealer, preferred
 from ledger.deliveries import Claim, Delivery
 from schemas.agreement import Agreement
 from schemas.envelopes import EnvelopeForm
-from schemas.manifest import (
-    PAKBON,
-    Manifest,
-    ManifestFile,
-    Pakbon,
-)
+from schemas.manifest import PAKBON, PAKBON_PAGE, Contact, Manifest, ManifestFile, Pakbon
+from schemas.pakbon_page import as_html
 
 _LATER = ("plan", "snapshot", "content", "same_as", "mutations", "state")  # deliveries of before have none of these
 
@@ -138,7 +134,7 @@ def seal(
             mutations=found.mutations,
             files=tuple(part.plain for part in parts),
         )
-        pakbon_file = _seal_bytes(form, folder, PAKBON, pakbon.to_bytes(), open_envelope)
+        pakbon_file = _seal_bytes(form, folder, PAKBON, pakbon.to_bytes(), "application/json", open_envelope)
         superseded = _superseded(services, claim)
         manifest = Manifest(
             context_id=claim.id,
@@ -151,9 +147,12 @@ def seal(
             supersedes=None if superseded is None else superseded.edition,
             creation_time=to_rfc3339(created),
             expiration_time=to_rfc3339(created + timedelta(days=retention)),
+            contact=None if agreement.contact is None else Contact(name=agreement.contact[0], url=agreement.contact[1]),
             plan_digest=plan.digest,
             files=(*(part.sealed for part in parts), pakbon_file),
         )
+        page = _seal_bytes(form, folder, PAKBON_PAGE, as_html(manifest, pakbon).encode(), "text/html", open_envelope)
+        manifest = manifest.model_copy(update={"files": (*manifest.files, page)})
         files = {file.filename: (file.size, file.checksum) for file in manifest.files}
         for name, content in signed_files(services.custody, agreement, manifest.to_bytes()).items():
             with staged_file(folder, name) as target:
@@ -199,8 +198,8 @@ def _same_as(services: Services, superseded: Delivery | None, pakbon: Pakbon) ->
 
 
 def _seal_bytes(
-    form: EnvelopeForm, folder: Path, name: str, content: bytes, open_envelope: OpenEnvelope
+    form: EnvelopeForm, folder: Path, name: str, content: bytes, kind: str, open_envelope: OpenEnvelope
 ) -> ManifestFile:
     with staged_file(folder, f"{name}{form.suffix}") as target, open_envelope(as_file(target)) as sealer:
         sealer.write(content)
-    return manifest_file(form, name, target, "application/json")
+    return manifest_file(form, name, target, kind)

@@ -25,7 +25,7 @@ from ledger.verify import verify
 from tests.delivery_world import AGREEMENT, MARCH, NOW, make_world_in
 
 STEPS = ["agree", "extract, validate, seal", "publish", "record"]
-FILES = ["manifest.json", "manifest.json.sig", "pakbon.json.age", "people.parquet.age"]
+FILES = ["manifest.json", "manifest.json.sig", "pakbon.html.age", "pakbon.json.age", "people.parquet.age"]
 
 # Arguments: the moment (before, after, or within a step), the name of the step, and the mode of the run.
 WORKER = """

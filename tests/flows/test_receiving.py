@@ -172,7 +172,7 @@ def recipient(sender: World, tmp_path: Path) -> Recipient:
 def test_an_honest_delivery_opens_with_exactly_its_rows(recipient):
     printed = recipient.open(agreement=recipient.agreement)
     assert "whole and authentic" in printed
-    assert sorted(item.name for item in recipient.out.iterdir()) == ["pakbon.json", "people.parquet"]
+    assert sorted(item.name for item in recipient.out.iterdir()) == ["pakbon.html", "pakbon.json", "people.parquet"]
     sent = pl.read_parquet(recipient.sender.source).filter(pl.col("day") == pl.date(2026, 3, 1))
     assert_frame_equal(pl.read_parquet(recipient.out / "people.parquet"), sent.drop("secret"))
     assert recipient.out.stat().st_mode & 0o077 == 0
@@ -327,7 +327,7 @@ class TestFiles:
         (recipient.delivery / "extra.parquet.age").write_bytes((recipient.delivery / DATA).read_bytes())
         os.mkfifo(recipient.delivery / "pipe.age")  # whoever opened it would wait for ever
         recipient.open(agreement=recipient.agreement)
-        assert sorted(item.name for item in recipient.out.iterdir()) == ["pakbon.json", "people.parquet"]
+        assert sorted(item.name for item in recipient.out.iterdir()) == ["pakbon.html", "pakbon.json", "people.parquet"]
 
     def test_pakbon_swapped_between_the_check_and_the_opening(self, recipient):
         trust = receiving.trust_from_agreement(recipient.agreement, recipient.delivery)

@@ -45,7 +45,7 @@ def test_it_appears_as_a_whole_with_the_recorded_bytes(partner):
     outcome = path.run(partner.services, partner.order())
     folder = partner.root / AGREEMENT / "2026-03" / "edition-1"
     assert {item.name for item in folder.iterdir()} == {
-        "people.parquet.age", "pakbon.json.age", "manifest.json", "manifest.json.sig",
+        "people.parquet.age", "pakbon.json.age", "pakbon.html.age", "manifest.json", "manifest.json.sig",
     }  # fmt: skip
     assert sum(item.stat().st_size for item in folder.iterdir()) == outcome.size
 

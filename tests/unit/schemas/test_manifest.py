@@ -173,3 +173,24 @@ def test_any_value_in_any_place_is_accepted_or_refused_in_our_words(data):
 @given(st.binary())
 def test_any_bytes_are_refused_in_our_words(content):
     refusal(content)
+
+
+CONTACT = MANIFEST | {"contact": {"name": "Servicedesk", "url": "mailto:gla@example.org"}}
+
+
+@pytest.mark.parametrize("value", [CONTACT, MANIFEST | {"contact": {"name": "Servicedesk", "url": None}}])
+def test_a_contact_survives_its_bytes(value):
+    content = canonical_json(value)
+    assert Manifest.from_bytes(content).to_bytes() == content
+
+
+@pytest.mark.parametrize("contact", [{}, {"name": ""}, {"name": 5}, "x", {"name": "x", "more": 1}])
+def test_a_wrong_contact_is_refused_by_its_name(contact):
+    assert "contact" in refusal(MANIFEST | {"contact": contact})
+
+
+@pytest.mark.parametrize(("names", "page"), [((), None), (("pakbon.html.age",), "pakbon.html.age")])
+def test_the_page_for_people_is_found_where_there_is_one(names, page):
+    files = [FILE | {"filename": name} for name in ("people.parquet.age", "pakbon.json.age", *names)]
+    found = Manifest.from_bytes(canonical_json(MANIFEST | {"files": files})).page
+    assert (found and found.filename) == page
