@@ -23,10 +23,22 @@ class DropzoneSettings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(default=2022, ge=0, le=65535)  # 0: any free port
+    login_seconds: int = Field(default=20, gt=0)
     idle_seconds: int = Field(default=600, gt=0)
-    max_connections: int = Field(default=100, gt=0)
+    session_seconds: int = Field(default=24 * 3600, gt=0)
+    stop_seconds: int = Field(default=30, ge=0)  # what is under way may last so long when the server is told to stop
+    max_connections: int = Field(default=100, gt=0)  # that are logged in
+    max_per_recipient: int = Field(default=20, gt=0)
+    max_per_address: int = Field(default=40, gt=0)  # that are logged in; of IPv6 a /64 is one address
+    max_strangers: int = Field(default=40, gt=0)  # that are not logged in; the oldest makes room
+    max_strangers_per_address: int = Field(default=15, gt=0)
+    connections_per_minute: int = Field(default=300, gt=0)  # of one address, and so many at once
+    login_failures: int = Field(default=10, gt=0)  # in a row, of one address, that lock it out: 5 s, then twice as long
+    lockout_seconds: int = Field(default=900, gt=0)  # but no longer than this
     upload_bytes: int = Field(default=256 * 1024 * 1024, gt=0)  # of one file; nine million people are 99 MB of CSV
     upload_files: int = Field(default=16, gt=0)  # that one agreement may have waiting, or on their way
+    upload_recipient_bytes: int = Field(default=1024**3, gt=0)  # that one recipient may have so, for all its agreements
+    upload_reserve_bytes: int = Field(default=1024**3, ge=0)  # that stay free on the disk, for deliveries and the spool
     signature_seconds: int = Field(default=900, ge=0)  # a file waits so long for the signature that belongs to it
 
 

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 class AccountsFile:
     """Reads the file at every question, and parses it when its bytes changed: a revoked key is refused at once.
 
-    A file that is missing or damaged lets nobody in.
+    A process that is forked goes on with what was parsed before. A file that is missing or damaged lets nobody in.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,17 +28,24 @@ class AccountsFile:
     def allows(self, name: str, key_blob: bytes) -> bool:
         """Whether this SSH public key (RFC 4253 blob) may log in under this name."""
         with self._lock:
-            self._refresh()
+            self._read()
             return key_blob in self._keys.get(name, frozenset())
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Read it now."""
+        with self._lock:
+            self._read()
+
+    def _read(self) -> None:
+        reason = ""
         try:
             data = self._path.read_bytes()
         except OSError as error:
-            data = b""
-            logger.error("accounts file cannot be read (%s): nobody can log in", type(error).__name__)  # noqa: TRY400
+            data, reason = b"", type(error).__name__
         if data == self._data:
             return
+        if reason:
+            logger.error("accounts file cannot be read (%s): nobody can log in", reason)
         self._keys = {}  # first, so that whatever happens below nobody stays in
         self._data = data
         if data:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import paramiko
@@ -16,8 +16,6 @@ from paramiko.common import (
 )
 
 from apps.dropzone.accounts import AccountsFile
-
-logger = logging.getLogger(__name__)
 
 _SHOWN_CHARACTERS = 64  # of a name that a stranger chose
 
@@ -39,6 +37,8 @@ class Login(paramiko.ServerInterface):
         self._has_channel = self._has_subsystem = False
         self.address = address
         self.offer: Offer | None = None
+        self.refusals: list[str] = []  # for the log, if nobody logs in after all
+        self.busy: Callable[[], bool] = lambda: False  # whether a file is open
         self.last_activity = time.monotonic()
         self.session_over = threading.Event()  # also when there was none
         self.session_over.set()
@@ -88,6 +88,5 @@ class Login(paramiko.ServerInterface):
         return super().check_channel_subsystem_request(channel, name)
 
     def _refused(self, username: str, reason: str) -> int:
-        name = ascii(username[:_SHOWN_CHARACTERS])
-        logger.warning("login refused: name=%s address=%s: %s", name, self.address, reason)
+        self.refusals.append(f"name={username[:_SHOWN_CHARACTERS]!a} address={self.address}: {reason}")
         return AUTH_FAILED

@@ -28,6 +28,7 @@ class Reading:
 
     def __init__(self, file: OpenedFile) -> None:
         self._file = file
+        self._state = _state(file.descriptor)
         self._spans: Spans = ()
         self._started = to_rfc3339(utc_now())
         self._open = True
@@ -36,13 +37,22 @@ class Reading:
     def node(self) -> Node:
         return self._file.node
 
-    def read(self, offset: int, length: int) -> bytes:
-        """At most `READ_BYTES` from `offset`; empty at the end of the file."""
+    def read(self, offset: int, target: memoryview) -> int:
+        """Fill `target` with what stands at `offset`; returns how many bytes, 0 only at the end of the file.
+
+        The file is the one that was opened, also when its name is gone or another has it by now. One that was written
+        to since is an OSError: nobody gets bytes of two contents.
+        """
         if not self._open:
             raise OSError("the file is closed")
-        data = os.pread(self._file.descriptor, min(length, READ_BYTES), offset)
-        self._spans = add_span(self._spans, offset, offset + len(data))
-        return data
+        wanted = min(len(target), max(self.node.size - offset, 0))
+        if wanted == 0:
+            return 0
+        count = os.preadv(self._file.descriptor, [target[:wanted]], offset)
+        if count != wanted or _state(self._file.descriptor) != self._state:
+            raise OSError("the file is not what it was")
+        self._spans = add_span(self._spans, offset, offset + wanted)
+        return wanted
 
     def close(self, session: Session, *, by_client: bool) -> Pickup | None:
         """The record of this reading, or None if nothing was read. `by_client`: it closed the file after the last byte
@@ -69,3 +79,9 @@ class Reading:
             started=self._started,
             ended=to_rfc3339(utc_now()),
         )
+
+
+def _state(descriptor: int) -> tuple[int, int]:
+    """What changes whenever the content of a file does."""
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns

@@ -1,168 +1,257 @@
-"""Listens, lets in, and ends what is idle, revoked or too slow to log in. A thread for each connection.
+"""Listens, and gives each connection a process of its own, so that speed adds up and one harms no other.
 
 >>> serve(root, host_key_path, settings)  # doctest: +SKIP
-until SIGTERM or SIGINT; or `with Dropzone(...) as zone` in a program that goes on by itself.
+until SIGTERM or SIGINT: then nobody new comes in, and what is under way may finish for `stop_seconds`; a second signal
+ends it at once. SIGHUP reads the host key anew, for connections that follow. The accounts file needs no signal.
+
+This process has no threads and does nothing but accept, so that it can fork; see docs/adr/0011-a-process-each.md.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
+import os
+import selectors
 import signal
 import socket
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from types import FrameType
+from typing import Protocol
 
 import paramiko
 
 from apps.dropzone.accounts import AccountsFile
-from apps.dropzone.incoming import INCOMING, Limits, remove_drafts
-from apps.dropzone.login import Login
+from apps.dropzone.connection import FAILED, STOP, Connection, Zone
+from apps.dropzone.door import Door, Refused, Visitor
+from apps.dropzone.incoming import INCOMING, remove_drafts
 from apps.dropzone.namespace import DELIVERIES
-from apps.dropzone.sftp import RecipientFiles, ZoneSftp
 from apps.dropzone.spool import recover
 from core.errors import KeyUnusable, UnusableInput
 from core.settings import DropzoneSettings
-from core.ssh import SSH_CIPHERS, SSH_KEY_EXCHANGE, SSH_MACS
 from schemas.accounts import ACCOUNTS_NAME
 
 logger = logging.getLogger(__name__)
 
 SPOOL = "spool"
-_TICK_SECONDS = 0.5  # a revoked key loses its open connection after at most this, and the time to close it
-_LOGIN_SECONDS = 30.0
-_STOP_SECONDS = 10.0
+_TICK_SECONDS = 0.5
+_KILL_SECONDS = 15.0  # a process that was told to end and does not is killed
 _FOLDER_MODE = 0o750
+_BACKLOG = 512  # connections that wait to be accepted; a burst must not be refused by the system
+_MESSAGE_BYTES = 1024
+_OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(eq=False)
-class _Connection:
-    transport: paramiko.Transport
-    login: Login
-    since: float = field(default_factory=time.monotonic)
+class _Process:
+    """The process of a visitor; `line` leads to it."""
 
-    def reason_to_end(self, idle_seconds: float) -> str | None:
-        now = time.monotonic()
-        if not self.transport.is_authenticated():
-            return "not logged in in time" if now - self.since > _LOGIN_SECONDS else None
-        if not self.login.still_allowed():
-            return "its key is no longer registered"
-        return "idle" if now - self.login.last_activity > idle_seconds else None
+    pid: int
+    visitor: Visitor
+    line: socket.socket
+    kill_at: float = float("inf")
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
 
 
 class Dropzone:
-    """The server over `root` (`accounts.json`, `deliveries/`, `incoming/`, `spool/`), as a context manager."""
+    """The server over `root` (`accounts.json`, `deliveries/`, `incoming/`, `spool/`). Listens once it is made."""
 
     def __init__(self, root: Path, host_key_path: Path, settings: DropzoneSettings) -> None:
         self._settings = settings
+        self._host_key_path = host_key_path
         self._host_key = _host_key(host_key_path)
-        self._deliveries = root / DELIVERIES
-        self._incoming = root / INCOMING
-        self._spool = root / SPOOL
-        self._accounts = AccountsFile(root / ACCOUNTS_NAME)
-        self._connections: list[_Connection] = []
-        self._stopping = threading.Event()
-        for folder in (root, self._deliveries, self._incoming, self._spool):
+        self._zone = Zone(
+            root / DELIVERIES, root / INCOMING, root / SPOOL, AccountsFile(root / ACCOUNTS_NAME), settings
+        )
+        for folder in (root, self._zone.deliveries, self._zone.incoming, self._zone.spool):
             folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
-        remove_drafts(self._incoming)
-        recover(self._spool)
+        self._door = Door(settings)
+        self._processes: list[_Process] = []
+        self._signals: list[int] = []
+        self._stopping = False
+        self._own: list[_Closable] = []  # what no process of a connection keeps
+        self._tidy()
         self._listener = _listener(settings.host, settings.port)
-        self._listener.settimeout(_TICK_SECONDS)
-        self._thread = threading.Thread(target=self._run, name="dropzone")
 
     @property
     def port(self) -> int:
         """Where it listens; useful if the settings say 0."""
         return int(self._listener.getsockname()[1])
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def run(self, ready: Callable[[int], None]) -> None:
+        """Serve until a signal says stop. For a program's main thread, while there is no other."""
+        woken, wake = socket.socketpair()
+        with selectors.DefaultSelector() as self._selector, woken, wake, _signals(self._signals.append, wake):
+            self._own = [self._selector, self._listener, woken, wake]
+            self._selector.register(woken, selectors.EVENT_READ, lambda: woken.recv(_MESSAGE_BYTES))
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+            gc.collect()
+            gc.freeze()  # what is here now stays shared with the processes that are forked
+            ready(self.port)
+            while not (self._stopping and not self._processes):
+                for key, _ in self._selector.select(_TICK_SECONDS):
+                    key.data()
+                while self._signals:
+                    self._obey(self._signals.pop(0))
+                self._kill_what_hangs()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self._stopping.set()
-        with contextlib.suppress(OSError):  # wakes `accept`; it may be closed already
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-
-    def _run(self) -> None:
-        tick = time.monotonic()
-        try:
-            while not self._stopping.is_set():
-                self._accept()
-                if time.monotonic() >= tick:
-                    self._end_what_must()
-                    tick = time.monotonic() + _TICK_SECONDS
-        finally:
+    def _obey(self, number: int) -> None:
+        if number == signal.SIGHUP:
+            self._reload()
+            return
+        if not self._stopping:
+            self._selector.unregister(self._listener)
             self._listener.close()
-            for connection in self._connections:
-                connection.transport.close()
-            for connection in self._connections:
-                connection.login.session_over.wait(_STOP_SECONDS)
+        for process in self._processes:
+            self._tell(process, "the server stops" if self._stopping else STOP)
+            process.kill_at = time.monotonic() + _KILL_SECONDS + (0 if self._stopping else self._settings.stop_seconds)
+        self._stopping = True
+
+    def _reload(self) -> None:
+        try:
+            self._host_key = _host_key(self._host_key_path)
+        except KeyUnusable as error:
+            logger.error("the host key stays as it was: %s", error)  # noqa: TRY400
+        self._tidy()
+        logger.warning("reloaded")
+
+    def _tidy(self) -> None:
+        """What processes left behind that were killed."""
+        remove_drafts(self._zone.incoming)
+        recover(self._zone.spool)
 
     def _accept(self) -> None:
         try:
-            client, address = self._listener.accept()
-        except TimeoutError:
-            return
+            client, (address, *_) = self._listener.accept()
         except OSError as error:  # no descriptors left: leave the others time to end
-            if self._stopping.is_set():
-                return
             logger.error("cannot accept a connection: %s", type(error).__name__)  # noqa: TRY400
-            self._stopping.wait(_TICK_SECONDS)
+            time.sleep(_TICK_SECONDS)
             return
-        if len(self._connections) >= self._settings.max_connections:
-            logger.warning("connection refused: address=%s: there are too many", address[0])
-            client.close()
-            return
+        with client:  # the process has its own
+            try:
+                visitor = self._door.come(str(address), time.monotonic())
+            except Refused as refused:
+                if refused.line:
+                    logger.warning("connection refused: address=%s: %s", address, refused.line)
+                return
+            if (oldest := self._door.too_many(visitor)) is not None:
+                self._end(oldest, "it had not logged in, and makes room for others")
+            try:
+                self._fork(client, visitor)
+            except OSError as error:
+                self._door.leave(visitor)
+                logger.error("connection refused: address=%s: %s", address, type(error).__name__)  # noqa: TRY400
+
+    def _fork(self, client: socket.socket, visitor: Visitor) -> None:
+        self._zone.accounts.refresh()  # so that not every process has to parse it
+        ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         try:
-            self._begin(client, str(address[0]))
-        except Exception as error:  # noqa: BLE001 - one bad connection must not end the server
-            logger.error("connection refused: address=%s: %s", address[0], type(error).__name__)  # noqa: TRY400
-            client.close()
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if pid == 0:
+            ours.close()
+            self._become(client, visitor, theirs)
+        theirs.close()
+        process = _Process(pid, visitor, ours)
+        self._processes.append(process)
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._hear(process))
 
-    def _begin(self, client: socket.socket, address: str) -> None:
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport = paramiko.Transport(client)
-        transport.local_version = "SSH-2.0-gla"
-        options = transport.get_security_options()
-        options.ciphers, options.digests, options.kex = SSH_CIPHERS, SSH_MACS, SSH_KEY_EXCHANGE
-        transport.add_server_key(self._host_key)
-        folders = {"deliveries": self._deliveries, "incoming": self._incoming, "spool": self._spool}
-        limits = Limits(self._settings.upload_bytes, self._settings.upload_files)
-        transport.set_subsystem_handler("sftp", ZoneSftp, RecipientFiles, **folders, limits=limits)
-        login = Login(self._accounts, address)
-        transport.start_server(event=threading.Event(), server=login)  # with an event it does not wait here
-        self._connections.append(_Connection(transport, login))
+    def _become(self, client: socket.socket, visitor: Visitor, line: socket.socket) -> None:
+        """The process of one connection; it never returns."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in _OURS:
+                signal.signal(number, signal.SIG_IGN)  # the server is told, and tells us
+            for each in [*self._own, *(process.line for process in self._processes)]:
+                each.close()
+            Connection(client, visitor.address, line, self._zone, self._host_key).run()
+            status = 0
+        except Exception as error:  # noqa: BLE001 - nothing of a stranger's doing is shown
+            logger.error("connection ended: address=%s: %s", visitor.address, type(error).__name__)  # noqa: TRY400
+        finally:
+            logging.shutdown()
+            os._exit(status)
 
-    def _end_what_must(self) -> None:
-        self._connections = [each for each in self._connections if each.transport.is_active()]
-        for connection in self._connections:
-            reason = connection.reason_to_end(self._settings.idle_seconds)
-            if reason is not None:
-                logger.info("connection ended: address=%s: %s", connection.login.address, reason)
-                connection.transport.close()
+    def _hear(self, process: _Process) -> None:
+        """What a process says; nothing when it has ended."""
+        try:
+            word = process.line.recv(_MESSAGE_BYTES)
+        except ConnectionResetError:
+            word = b""
+        visitor = process.visitor
+        if not word:
+            self._bury(process)
+        elif word == FAILED:
+            if seconds := self._door.fail(visitor, time.monotonic()):
+                logger.warning("address=%s is locked out for %.0f s: too many logins failed", visitor.address, seconds)
+        elif reason := self._door.enter(visitor, word[1:].decode()):
+            self._end(visitor, reason)
+
+    def _end(self, visitor: Visitor, reason: str) -> None:
+        visitor.leaving = True
+        for process in self._processes:
+            if process.visitor is visitor:
+                self._tell(process, reason)
+                process.kill_at = time.monotonic() + _KILL_SECONDS
+
+    @staticmethod
+    def _tell(process: _Process, word: str) -> None:
+        with contextlib.suppress(OSError):  # it ended just now
+            process.line.send(word.encode(), socket.MSG_DONTWAIT)
+
+    def _bury(self, process: _Process) -> None:
+        self._selector.unregister(process.line)
+        process.line.close()
+        self._processes.remove(process)
+        self._door.leave(process.visitor)
+        _, status = os.waitpid(process.pid, 0)
+        if status != 0:
+            code = os.waitstatus_to_exitcode(status)
+            logger.error("the process of address=%s ended badly (%d)", process.visitor.address, code)
+            self._tidy()
+
+    def _kill_what_hangs(self) -> None:
+        now = time.monotonic()
+        for process in self._processes:
+            if now > process.kill_at:
+                os.kill(process.pid, signal.SIGKILL)  # its line ends, and it is buried
+
+
+@contextlib.contextmanager
+def _signals(tell: Callable[[int], None], wake: socket.socket) -> Iterator[None]:
+    """Ours are told, and end a `select` that waits; those of before are back afterwards."""
+
+    def handle(number: int, _: FrameType | None) -> None:
+        tell(number)
+
+    wake.setblocking(False)
+    before = {number: signal.signal(number, handle) for number in _OURS}
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def serve(
-    root: Path, host_key_path: Path, settings: DropzoneSettings, ready: Callable[[int], None] | None = None
+    root: Path, host_key_path: Path, settings: DropzoneSettings, ready: Callable[[int], None] = lambda _: None
 ) -> None:
     """Serve until SIGTERM or SIGINT; call `ready` with the port once it listens. For a program's main thread."""
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it writes a trace for whatever a stranger sends
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with Dropzone(root, host_key_path, settings) as zone:
-        if ready is not None:
-            ready(zone.port)
-        stop.wait()
+    Dropzone(root, host_key_path, settings).run(ready)
 
 
 def _host_key(path: Path) -> paramiko.PKey:
@@ -176,7 +265,7 @@ def _host_key(path: Path) -> paramiko.PKey:
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=64)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         reason = type(error).__name__
     raise UnusableInput(f"the drop zone cannot listen on {host} port {port} ({reason}): choose another port")

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -20,6 +21,7 @@ from paramiko import sftp
 from apps.dropzone.incoming import INCOMING, RECEIPT_FILES, RECEIPTS, Area, Limits, Receiving
 from apps.dropzone.login import Login
 from apps.dropzone.namespace import Namespace, Node, segments
+from apps.dropzone.packets import send
 from apps.dropzone.reading import READ_BYTES, Reading, Session
 from apps.dropzone.spool import SessionSpool
 from core.ids import new_id
@@ -48,6 +50,7 @@ _ALLOWED = frozenset(
 )
 _MOST_HANDLES = 64  # files, and as many folders; OpenSSH's client has one open, sshfs and rclone a few
 _PACKET_BYTES = READ_BYTES + 1024
+_DATA = struct.Struct(">IBII")  # an answer with data: its length, kind, request and the length of the data
 _LIMITS = "limits@openssh.com"  # OpenSSH's PROTOCOL, section 4.8: lets its client ask for more at once
 _RECEIPTS = Limits(size=SIGNATURE_BYTES, files=64)  # that may wait at a time, with their signatures
 _SENDING = os.O_WRONLY | os.O_CREAT  # and perhaps O_TRUNC or O_EXCL; a file here is always a new one
@@ -97,6 +100,7 @@ class RecipientFiles(paramiko.SFTPServerInterface):
 
     def session_started(self) -> None:
         self._login.session_over.clear()
+        self._login.busy = lambda: bool(self._open or self._receiving)
         logger.info("session %s: %s from %s", self.session.id, self.session.recipient, self.session.address)
 
     def session_ended(self) -> None:
@@ -184,17 +188,14 @@ class _Handle(paramiko.SFTPHandle):
     def __init__(self, files: RecipientFiles, reading: Reading) -> None:
         super().__init__()
         self._files = files
-        self._reading = reading
-
-    def read(self, offset: int, length: int) -> bytes | int:
-        return self._reading.read(offset, length)
+        self.reading = reading
 
     def stat(self) -> paramiko.SFTPAttributes | int:
-        return _attributes(self._reading.node)
+        return _attributes(self.reading.node)
 
     def close(self) -> None:
         """Called when the client closes the file; at the end of a session its readings are closed already."""
-        self._files.close(self._reading, by_client=True)
+        self._files.close(self.reading, by_client=True)
 
 
 class _Upload(paramiko.SFTPHandle):
@@ -226,10 +227,12 @@ class ZoneSftp(paramiko.SFTPServer):
     """paramiko's server behind the list of allowed requests."""
 
     server: RecipientFiles
+    sock: paramiko.Channel
+    _answer = memoryview(b"")  # to a request that reads, once there was one
 
     if TYPE_CHECKING:
 
-        def _send_status(self, number: int, code: int) -> None: ...
+        def _send_status(self, number: int, code: int, text: str | None = None) -> None: ...
         def _response(self, number: int, kind: int, *items: object) -> None: ...
         def _send_packet(self, kind: int, message: paramiko.Message) -> None: ...
         def _read_packet(self) -> tuple[int, bytes]: ...
@@ -245,8 +248,26 @@ class ZoneSftp(paramiko.SFTPServer):
             sftp.CMD_OPENDIR,
         }:
             self._send_status(number, sftp.SFTP_FAILURE)
+        elif kind == sftp.CMD_READ:
+            self._read(number, message)
         else:
             super()._process(kind, number, message)  # type: ignore[misc]
+
+    def _read(self, number: int, message: paramiko.Message) -> None:
+        handle = self.file_table.get(message.get_binary())
+        offset, length = message.get_int64(), min(message.get_int(), READ_BYTES)
+        if not isinstance(handle, _Handle):
+            self._send_status(number, sftp.SFTP_BAD_MESSAGE, "Invalid handle")
+            return
+        if not self._answer:
+            self._answer = memoryview(bytearray(_DATA.size + READ_BYTES))
+        count = handle.reading.read(offset, self._answer[_DATA.size : _DATA.size + length])
+        if count == 0:
+            self._send_status(number, sftp.SFTP_EOF)
+            return
+        _DATA.pack_into(self._answer, 0, _DATA.size - 4 + count, sftp.CMD_DATA, number, count)
+        for _ in send(self.sock, self._answer[: _DATA.size + count]):
+            self.server.touch()  # who takes a long time for it is not idle
 
     def _extended(self, number: int, message: paramiko.Message) -> None:
         if message.get_string() != _LIMITS.encode():
@@ -254,6 +275,11 @@ class ZoneSftp(paramiko.SFTPServer):
             return
         limits = (_PACKET_BYTES, READ_BYTES, READ_BYTES, _MOST_HANDLES)
         self._response(number, sftp.CMD_EXTENDED_REPLY, *map(sftp.int64, limits))
+
+    def _read_all(self, n: int) -> bytes:
+        if n > _PACKET_BYTES:
+            raise sftp.SFTPError("a request is too large")
+        return super()._read_all(n)  # type: ignore[misc,no-any-return]
 
     def _send_server_version(self) -> int:
         """As paramiko's, but it offers what is served here."""

@@ -30,9 +30,13 @@ class SessionSpool:
         """Make sure that what follows can be recorded; raises OSError if not."""
         if self._broken:
             raise OSError("the spool of this session is broken")
-        if self._descriptor is None:
-            self._descriptor = os.open(self._draft, _DRAFT, _MODE)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # tells `recover` that it is in use
+        while self._descriptor is None:
+            descriptor = os.open(self._draft, _DRAFT, _MODE)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # tells `recover` that it is in use
+            if os.fstat(descriptor).st_nlink:
+                self._descriptor = descriptor
+            else:  # `recover` was there between the two
+                os.close(descriptor)
 
     def append(self, pickup: Pickup) -> None:
         """Write one line and wait until it is on disk."""
@@ -57,9 +61,12 @@ class SessionSpool:
 
 
 def recover(directory: Path) -> None:
-    """Hand over what sessions left behind when the server was killed; sessions of a running server are left alone."""
+    """Hand over what sessions left behind that were killed; those that run, also of another server, are left alone."""
     for draft in directory.glob(".*.partial"):
-        descriptor = os.open(draft, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(draft, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:  # its session ended just now
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _hand_over(descriptor, draft, directory / f"{draft.name[1:].removesuffix('.partial')}.jsonl")

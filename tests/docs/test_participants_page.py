@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from apps.dropzone.server import Dropzone
 from core.settings import DropzoneSettings
 from flows.steps import path
 from flows.steps.incoming import take_incoming
 from keys.roles import Role
 from tests.delivery_world import AGREEMENT, RECIPIENT, World, make_world, world
 from tests.participants_world import PEOPLE, as_csv, delivered, with_participants
+from tests.servers.dropzone import Dropzone
 
 __all__ = ["make_world", "world"]
 pytestmark = pytest.mark.server

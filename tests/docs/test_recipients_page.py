@@ -14,7 +14,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from apps.dropzone.server import Dropzone
 from core.settings import DropzoneSettings
 from flows.steps import lifecycle, path
 from flows.steps.accounts import write_accounts
@@ -23,6 +22,7 @@ from flows.steps.recipients import register, revoke
 from keys.roles import Role
 from tests.delivery_world import AGREEMENT, RECIPIENT, World, make_world
 from tests.foreign_keys import GnuPg, certificate_pair
+from tests.servers.dropzone import Dropzone
 
 __all__ = ["make_world"]
 pytestmark = pytest.mark.server

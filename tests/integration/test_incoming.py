@@ -17,7 +17,6 @@ import paramiko
 import pytest
 
 from agreements.rules import AgreementState
-from apps.dropzone.server import Dropzone
 from core.settings import DropzoneSettings
 from flows.steps import lifecycle, path
 from flows.steps.accounts import write_accounts
@@ -31,6 +30,7 @@ from schemas.accounts import Upload
 from schemas.participants import ParticipantsReport, signing_namespace
 from tests.delivery_world import AGREEMENT, RECIPIENT, World, make_world, register_proven, world
 from tests.participants_world import PEOPLE, as_csv, conclude, delivered, sealed_for_us, with_participants
+from tests.servers.dropzone import Dropzone
 from tests.servers.openssh import make_key, public_line
 
 __all__ = ["make_world", "world"]

@@ -1,23 +1,69 @@
-"""Our drop zone with two recipients, and OpenSSH's client to reach it. In a thread of the test's own process."""
+"""Our drop zone with two recipients, in processes of its own, and OpenSSH's client to reach it."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import paramiko
 
-from apps.dropzone.server import Dropzone
 from core.settings import DropzoneSettings
 from schemas.accounts import Account, Accounts, Pickup
+from tests.servers.dropzone_process import serve_zone
 from tests.servers.openssh import make_key, public_line
 
 DELIVERY = "GLA-1/2026-03/edition-1"
 RECIPIENTS = ("fonds", "other")
+
+_PROCESSES = multiprocessing.get_context("forkserver")  # which has imported it, and has no threads
+_PROCESSES.set_forkserver_preload(["tests.servers.dropzone_process"])
+
+
+class Dropzone:
+    """A running server over `root`, until the end of the `with` block. `log` is what it wrote."""
+
+    def __init__(self, root: Path, host_key: Path, settings: DropzoneSettings) -> None:
+        self._log = root.parent / f"{root.name}.log"
+        self._told, told = _PROCESSES.Pipe(duplex=False)
+        self._process = _PROCESSES.Process(target=serve_zone, args=(root, host_key, settings, self._log, told))
+        self._process.start()
+        told.close()
+        self.port: int = self._told.recv()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> list[str]:
+        """What it logged, a line each, without the time."""
+        return [line.partition(" ")[2] for line in self._log.read_text().splitlines()]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal, wait until it ended, and return the exit code."""
+        if self._process.is_alive():
+            os.kill(self.pid, number)
+        self._process.join(120)
+        assert self._process.exitcode is not None, "the drop zone does not stop"
+        return self._process.exitcode
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        while self._process.is_alive():  # twice: what is under way does not finish first
+            os.kill(self.pid, signal.SIGTERM)
+            self._process.join(0.2)
 
 
 @dataclass
@@ -57,7 +103,7 @@ class DropzoneWorld:
 
     @contextmanager
     def running(self, settings: DropzoneSettings | None = None) -> Iterator[Dropzone]:
-        settings = settings or DropzoneSettings(port=0)
+        settings = settings or DropzoneSettings(port=0, upload_reserve_bytes=0)
         with Dropzone(self.root, self.keys / "host", settings) as zone:
             self.port = zone.port
             yield zone
