@@ -150,6 +150,6 @@ def test_files_of_an_x509_delivery_are_named_after_their_form(x509_world):
     x509_world.conclude()
     path.run(x509_world.services, x509_world.order())
     sealed = [name for name in x509_world.visible_files() if "manifest" not in name]
-    assert len(sealed) == 2
+    assert len(sealed) == 3
     assert all(form_of_file(name) is CMS for name in sealed)
     assert path.run(x509_world.services, x509_world.order(Mode.REDELIVER, "lost")).edition == 1
