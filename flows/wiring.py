@@ -25,7 +25,7 @@ from ledger.store import Ledger
 from schemas.accounts import INCOMING
 from schemas.agreement import Agreement
 from schemas.receipts import RECEIPTS
-from transports.base import Transport
+from transports.base import Destination
 from transports.directory import DirectoryTransport
 from transports.registry import DROPZONE, Destinations
 
@@ -61,7 +61,7 @@ class Services:
         """Where recipients put their receipts: a folder for each recipient."""
         return self.settings.dropzone_dir / RECEIPTS
 
-    def open_destination(self, agreement: Agreement) -> Transport:
+    def open_destination(self, agreement: Agreement) -> Destination:
         """A transport to where the agreement says: our drop zone, or a registered destination."""
         if agreement.destination == DROPZONE:
             return DirectoryTransport(self.recipient_folder(agreement.recipient))

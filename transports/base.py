@@ -1,7 +1,8 @@
 """What every destination can do, and how its errors become ours.
 
-A transport moves bytes and returns receipts. It records nothing, retries nothing and decides nothing: whether a
-delivery is complete is judged in `transports.publishing`, by reading back.
+A transport moves bytes and returns receipts. It records nothing and decides nothing: whether a delivery is complete is
+judged in `transports.publishing`, by reading back. Some have folders that can be renamed (`FolderTransport`), some keep
+objects by their names (`ObjectTransport`): that is all in which they differ for who publishes.
 
 Names are relative POSIX paths. Every segment passes `core.ids.checked_name`, except that a staging folder is
 `STAGING_PREFIX` and a checked name; so a name can neither climb nor hide.
@@ -9,19 +10,18 @@ Names are relative POSIX paths. Every segment passes `core.ids.checked_name`, ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
-from core.errors import UnusableInput
 from core.ids import checked_name
+from transports.outgoing import local_blocks, local_size
 
 STAGING_PREFIX = ".staging-"
-BLOCK_BYTES = (
-    4 * 261_120
-)  # per local read and digest update: about 1 MiB, and a whole number of OpenSSH's largest requests
+_LEAST_KEPT = 1024 * 1024  # bytes; the first of them are random in every envelope
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Transport(Protocol):
     """
 
     def put(self, source: Path, name: str) -> Receipt:
-        """Write a new file; the folder must exist and the file must not. The receipt describes what was sent."""
+        """Write a new file; its folder must exist and the file must not. The receipt describes what was sent."""
+
+    def resume(self, source: Path, name: str) -> Receipt:
+        """As `put`, but what an earlier attempt left under the name, and reads back as ours, is not sent again."""
 
     def read(self, name: str, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
         """The bytes of a file from `offset` on, in blocks: `size` of them, or fewer if the file ends before."""
-
-    def rename(self, old: str, new: str) -> None:
-        """Give a file or a whole folder another name, at once; the new name must not exist."""
 
     def stat(self, name: str) -> Stat | None:
         """None if nothing has that name."""
@@ -66,9 +66,6 @@ class Transport(Protocol):
     def delete(self, name: str) -> None:
         """Remove a file, or a folder and all in it; nothing happens if it does not exist."""
 
-    def make_directory(self, name: str) -> None:
-        """Make a folder and those above it; nothing happens if it exists."""
-
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -76,6 +73,30 @@ class Transport(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
+
+
+@runtime_checkable
+class FolderTransport(Transport, Protocol):
+    """One whose folders exist for themselves, so that one can be filled out of sight and then be named at once."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file or a whole folder another name, at once; the new name must not exist."""
+
+    def make_directory(self, name: str) -> None:
+        """Make a folder and those above it; nothing happens if it exists."""
+
+
+class ObjectTransport(Transport, Protocol):
+    """One that keeps objects: a folder is there as long as an object is below it, and nothing can be renamed."""
+
+    def version(self, name: str) -> str:
+        """A mark of the object that stands there now, which changes when it is written again."""
+
+    def lock(self, name: str) -> None:
+        """Let nobody change or remove the object for as long as this destination retains; else nothing happens."""
+
+
+Destination = FolderTransport | ObjectTransport
 
 
 def checked_segments(name: str) -> tuple[str, ...]:
@@ -88,10 +109,27 @@ def _checked_segment(segment: str) -> str:
     return segment
 
 
-def opened(source: Path, name: str) -> BinaryIO:
-    """Open one of our own files for reading; what is wrong with it must not look like a fault of the destination."""
-    try:
-        return source.open("rb", buffering=0)
-    except OSError as error:
-        reason = type(error).__name__
-    raise UnusableInput(f"our copy of {name} cannot be read ({reason}): run the delivery again from the start")
+def digested(name: str, blocks: Iterable[bytes]) -> Receipt:
+    """The receipt of a file of these bytes."""
+    digest = hashlib.sha256()
+    size = 0
+    for block in blocks:
+        digest.update(block)
+        size += len(block)
+    return Receipt(name, size, digest.hexdigest())
+
+
+def kept_bytes(transport: Transport, source: Path, name: str) -> int:
+    """How many bytes of `source` stand under `name` from an earlier attempt; what is not its start is removed.
+
+    A short start is not kept: a worker that lost its lease might still be writing another envelope there.
+    """
+    found = transport.stat(name)
+    if found is None:
+        return 0
+    if not found.is_directory and _LEAST_KEPT <= found.size <= local_size(source, name):
+        local = digested(name, local_blocks(source, name, found.size))
+        if digested(name, transport.read(name, 0, found.size)) == local:
+            return found.size
+    transport.delete(name)
+    return 0

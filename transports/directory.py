@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from core.errors import DestinationRefused, DestinationUnreachable, GlaError, StorageFull
-from transports.base import BLOCK_BYTES, Receipt, Stat, checked_segments, opened
+from transports.base import Receipt, Stat, checked_segments, kept_bytes
+from transports.outgoing import BLOCK_BYTES, Outgoing
 
 _DIRECTORY_MODE = 0o750
 _FILE_MODE = 0o640
@@ -59,18 +60,12 @@ class DirectoryTransport:
             raise DestinationRefused("the destination folder does not exist: create it or correct its path")
         self._root = root
 
-    @_border
     def put(self, source: Path, name: str) -> Receipt:
-        target = self._path(name)
-        digest = hashlib.sha256()
-        size = 0
-        with opened(source, name) as reader, open(_created(target), "wb", buffering=0) as writer:
-            while block := reader.read(BLOCK_BYTES):
-                digest.update(block)
-                size += len(block)
-                _write_all(writer.fileno(), block)
-            os.fsync(writer.fileno())
-        return Receipt(name, size, digest.hexdigest())
+        return self._write(source, name, _created)
+
+    def resume(self, source: Path, name: str) -> Receipt:
+        kept = kept_bytes(self, source, name)
+        return self._write(source, name, _opened_again, kept) if kept else self.put(source, name)
 
     def read(self, name: str, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
         descriptor = self._open(name)
@@ -131,6 +126,17 @@ class DirectoryTransport:
     ) -> None:
         self.close()
 
+    @_border
+    def _write(self, source: Path, name: str, opening: Callable[[Path], int], kept: int = 0) -> Receipt:
+        target = self._path(name)
+        with Outgoing(source, name) as outgoing, FileIO(opening(target), "wb") as writer:
+            position = 0
+            for block in outgoing.blocks():
+                _write_all(writer.fileno(), block[max(kept - position, 0) :], max(position, kept))
+                position += len(block)
+            os.fsync(writer.fileno())
+        return Receipt(name, outgoing.size, outgoing.sha256)
+
     def _path(self, name: str) -> Path:
         return self._root.joinpath(*checked_segments(name))
 
@@ -148,10 +154,15 @@ def _created(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE_MODE)
 
 
-def _write_all(descriptor: int, block: bytes) -> None:
+def _opened_again(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _write_all(descriptor: int, block: bytes, offset: int) -> None:
     view = memoryview(block)
     while view:  # a nearly full disk writes a part first and refuses the rest
-        view = view[os.write(descriptor, view) :]
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
 
 
 def _sync_directory(path: Path) -> None:

@@ -1,25 +1,30 @@
 """A delivery appears at its destination as a whole, or not at all.
 
-1. If the delivery's folder is there with exactly these files, there is nothing to do; if it differs, that is refused.
-2. The files are written into a hidden staging folder beside it.
+1. If the delivery is there with exactly these files, there is nothing to do; if it differs, that is refused.
+2. The files are written out of sight. What an earlier attempt left of this delivery is adopted: only what is not there
+   yet, or does not read back as ours, is sent.
 3. They are read back from the far side and compared: size and SHA-256.
 4. The caller approves what stands there; sending can take hours, and its reasons may be gone.
-5. One rename makes the folder appear.
+5. It appears.
 
-A failure leaves at most a staging folder, which no recipient sees; the next attempt at the same delivery removes it.
-That attempt holds the ledger's lease: a worker that lost its lease loses its staging folder too, and cannot publish.
+Where there are folders (`FolderTransport`), out of sight is a hidden folder beside the delivery's, and one rename makes
+it appear. Where there are only objects (`ObjectTransport`), the last of the files is the mark: without it there is no
+delivery, and it is written when all others are read back, approved, unchanged since and locked.
+
+After a failure of the destination that may pass, what was staged stays for the next attempt; after any other it goes.
+Who publishes holds the ledger's lease: a worker that lost it loses its staging folder too, and cannot publish.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from core.errors import GlaError, ReadBackMismatch, UnusableInput
+from core.errors import DeliveryBusy, DestinationError, GlaError, ReadBackMismatch, UnusableInput
 from core.ids import checked_name
-from transports.base import BLOCK_BYTES, STAGING_PREFIX, Receipt, Transport, opened
+from transports.base import STAGING_PREFIX, Destination, FolderTransport, ObjectTransport, Receipt, digested
+from transports.outgoing import local_blocks
 
 Approval = Callable[[tuple[Receipt, ...]], None]
 """Raises when what the receipts describe may not appear."""
@@ -30,9 +35,9 @@ def anything(receipts: tuple[Receipt, ...]) -> None:
 
 
 def publish(
-    transport: Transport, files: Mapping[str, Path], directory: str, token: str, approve: Approval = anything
+    transport: Destination, files: Mapping[str, Path], directory: str, token: str, approve: Approval = anything
 ) -> tuple[Receipt, ...]:
-    """Publish `files` (name to local path) as the folder `directory`; receipts in the order of `files`, by file name.
+    """Publish `files` (name to local path, the mark last) as `directory`; receipts in their order, by file name.
 
     `token` (letters and digits) tells this attempt from others at the same delivery, so that none of them can make
     appear what another one has half written. Raises `ReadBackMismatch` when what stands at the destination is not
@@ -40,51 +45,133 @@ def publish(
     """
     if not files:
         raise UnusableInput("a delivery without files cannot be published")
+    if len(PurePosixPath(directory).parts) < 2 or not (token.isascii() and token.isalnum()):
+        raise UnusableInput("a delivery needs a folder above it, and a token of letters and digits")
     names = {checked_name(name, "a file name"): path for name, path in files.items()}
-    if transport.stat(directory) is not None:
+    if has_appeared(transport, directory, list(names)[-1]):
         receipts = _already_there(transport, names, directory)
         approve(receipts)
+        if not isinstance(transport, FolderTransport):
+            _lock(transport, directory, names)
         return receipts
-    staging = _make_staging(transport, PurePosixPath(directory), token)
+    if isinstance(transport, FolderTransport):
+        return _by_rename(transport, names, PurePosixPath(directory), token, approve)
+    return _by_mark(transport, names, directory, approve)
+
+
+def has_appeared(transport: Destination, directory: str, mark: str) -> bool:
+    """Whether recipients see this delivery, whole or damaged since."""
+    named = directory if isinstance(transport, FolderTransport) else f"{directory}/{mark}"
+    return transport.stat(named) is not None
+
+
+def _by_rename(
+    transport: FolderTransport, files: Mapping[str, Path], directory: PurePosixPath, token: str, approve: Approval
+) -> tuple[Receipt, ...]:
+    staging = f"{directory.parent}/{STAGING_PREFIX}{directory.name}-{token}"
+    _adopt(transport, directory, staging)
     try:
-        receipts = _stage(transport, names, staging)
+        receipts = _stage(transport, files, staging)
         approve(receipts)
-        transport.rename(staging, directory)
-    except BaseException:
-        # Ciphertext that never became a delivery should not stay, but the first failure is the one to report.
-        with contextlib.suppress(GlaError):
-            transport.delete(staging)
+        transport.rename(staging, str(directory))
+    except BaseException as error:
+        if not _can_go_on(error):
+            with contextlib.suppress(GlaError):  # the first failure is the one to report
+                transport.delete(staging)
         raise
     return receipts
 
 
-def _make_staging(transport: Transport, directory: PurePosixPath, token: str) -> str:
-    if len(directory.parts) < 2 or not (token.isascii() and token.isalnum()):
-        raise UnusableInput("a delivery needs a folder above it, and a token of letters and digits")
+def _by_mark(
+    transport: ObjectTransport, files: Mapping[str, Path], directory: str, approve: Approval
+) -> tuple[Receipt, ...]:
+    *others, mark = files
+    try:
+        staged = _stage(transport, {name: files[name] for name in others}, directory)
+        versions = {name: transport.version(f"{directory}/{name}") for name in others}
+        receipts = (*staged, digested(mark, local_blocks(files[mark], mark)))
+        approve(receipts)
+        _lock(transport, directory, others)
+        _require_unchanged(transport, directory, versions)
+    except BaseException as error:
+        if not _can_go_on(error) and not isinstance(error, DeliveryBusy):  # whose holder puts the same objects
+            with contextlib.suppress(GlaError):
+                _remove_unmarked(transport, directory, mark)
+        raise
+    _put_mark(transport, files[mark], f"{directory}/{mark}", receipts[-1])
+    _lock(transport, directory, [mark])
+    return receipts
+
+
+def _lock(transport: ObjectTransport, directory: str, names: Iterable[str]) -> None:
+    for name in names:
+        transport.lock(f"{directory}/{name}")
+
+
+def _can_go_on(error: BaseException) -> bool:
+    """Whether the next attempt may find a use for what this one staged. On a full disk it is in the way."""
+    return isinstance(error, DestinationError) and error.transient
+
+
+def _adopt(transport: FolderTransport, directory: PurePosixPath, staging: str) -> None:
+    """What an earlier attempt left becomes ours: with its name, that attempt loses it."""
     parent = str(directory.parent)
     ours = f"{STAGING_PREFIX}{directory.name}"
     transport.make_directory(parent)
-    for name in transport.list(parent):
-        if name.rpartition("-")[0] == ours:  # `edition-1` must not touch what belongs to `edition-1-b`
-            transport.delete(f"{parent}/{name}")
-    staging = f"{parent}/{ours}-{token}"
-    transport.make_directory(staging)
-    return staging
+    found = [f"{parent}/{name}" for name in transport.list(parent) if name.rpartition("-")[0] == ours]
+    # `edition-1` must not touch what belongs to `edition-1-b`
+    for left in sorted(found, key=lambda name: name != staging):
+        if transport.stat(staging) is None:
+            transport.rename(left, staging)
+        elif left != staging:
+            transport.delete(left)
 
 
-def _stage(transport: Transport, files: Mapping[str, Path], staging: str) -> tuple[Receipt, ...]:
+def _stage(transport: Destination, files: Mapping[str, Path], directory: str) -> tuple[Receipt, ...]:
+    """Send what is not there yet, and read all of it back."""
+    left = transport.list(directory) if transport.stat(directory) is not None else []
+    if not files.keys() >= set(left):  # of another attempt than one at these files
+        transport.delete(directory)
+        left = []
+    if isinstance(transport, FolderTransport):
+        transport.make_directory(directory)
     receipts = tuple(
         Receipt(name, sent.size, sent.sha256)
         for name, path in files.items()
-        for sent in [transport.put(path, f"{staging}/{name}")]
+        for send in [transport.resume if name in left else transport.put]
+        for sent in [send(path, f"{directory}/{name}")]
     )
-    if different := _difference(transport, receipts, staging):
+    if different := _difference(transport, receipts, directory):
         raise ReadBackMismatch(f"{different} at the destination: check its disk and run again")
     return receipts
 
 
-def _already_there(transport: Transport, files: Mapping[str, Path], directory: str) -> tuple[Receipt, ...]:
-    receipts = tuple(_digest(name, _local_blocks(path, name)) for name, path in files.items())
+def _require_unchanged(transport: ObjectTransport, directory: str, versions: Mapping[str, str]) -> None:
+    if any(transport.version(f"{directory}/{name}") != version for name, version in versions.items()):
+        raise ReadBackMismatch(
+            "somebody wrote to this delivery at the destination after it was read back: find out who, and run again"
+        )
+
+
+def _put_mark(transport: ObjectTransport, source: Path, name: str, expected: Receipt) -> None:
+    """Now it appears; should the mark itself not be what was sent, it disappears again."""
+    try:
+        transport.put(source, name)
+        if digested(expected.name, transport.read(name)) != expected:
+            raise ReadBackMismatch(f"{expected.name} is not as it was sent: check the destination and run again")
+    except ReadBackMismatch:
+        transport.delete(name)
+        raise
+
+
+def _remove_unmarked(transport: ObjectTransport, directory: str, mark: str) -> None:
+    """What was staged, unless another attempt made it a delivery meanwhile."""
+    if transport.stat(f"{directory}/{mark}") is None:
+        transport.delete(directory)
+
+
+def _already_there(transport: Destination, files: Mapping[str, Path], directory: str) -> tuple[Receipt, ...]:
+    receipts = tuple(digested(name, local_blocks(path, name)) for name, path in files.items())
     if different := _difference(transport, receipts, directory):
         raise ReadBackMismatch(
             f"{different} in the folder that stands at the destination under this delivery's name: it is never "
@@ -93,28 +180,13 @@ def _already_there(transport: Transport, files: Mapping[str, Path], directory: s
     return receipts
 
 
-def _difference(transport: Transport, receipts: tuple[Receipt, ...], directory: str) -> str | None:
+def _difference(transport: Destination, receipts: tuple[Receipt, ...], directory: str) -> str | None:
     """What is not as it was sent, or None."""
-    if transport.list(directory) != sorted(receipt.name for receipt in receipts):
+    if receipts and transport.list(directory) != sorted(receipt.name for receipt in receipts):
         return "other files than ours are"
     for sent in receipts:
         name = f"{directory}/{sent.name}"
         found = transport.stat(name)
-        if found is None or found.size != sent.size or _digest(sent.name, transport.read(name)) != sent:
+        if found is None or found.size != sent.size or digested(sent.name, transport.read(name)) != sent:
             return f"{sent.name} is not as it was sent"
     return None
-
-
-def _digest(name: str, blocks: Iterator[bytes]) -> Receipt:
-    digest = hashlib.sha256()
-    size = 0
-    for block in blocks:
-        digest.update(block)
-        size += len(block)
-    return Receipt(name, size, digest.hexdigest())
-
-
-def _local_blocks(path: Path, name: str) -> Iterator[bytes]:
-    with opened(path, name) as reader:
-        while block := reader.read(BLOCK_BYTES):
-            yield block

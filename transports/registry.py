@@ -15,7 +15,7 @@ from core.canonical import parse_json
 from core.errors import UnusableInput
 from core.files import write_file
 from core.ids import checked_name
-from transports.base import Transport
+from transports.base import Destination
 
 if TYPE_CHECKING:
     from transports.sftp import SftpDestination
@@ -47,7 +47,7 @@ class Destinations:
             raise UnusableInput(f"destination {destination_id} is not registered: use gla destination add")
         return known[destination_id]
 
-    def open(self, destination_id: str, connect_seconds: float) -> Transport:
+    def open(self, destination_id: str, connect_seconds: float) -> Destination:
         """Connect; raises the errors below `DestinationError`."""
         from transports.sftp import SftpTransport  # noqa: PLC0415 - paramiko costs a third of a second
 

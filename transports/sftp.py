@@ -1,4 +1,4 @@
-"""A destination that is someone's SFTP server. Its host key is pinned: no first use, no known_hosts file.
+"""A destination that is someone's SFTP server. `transports.ssh` connects; here are files and folders.
 
 Nothing is retried here. A connection that is lost or stalls ends the transport; the caller starts a new attempt.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import hashlib
-import socket
 import stat as modes
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,13 +17,12 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import paramiko
 
-from core.errors import DestinationRefused, DestinationUnreachable, GlaError, HostKeyMismatch, UnusableInput
-from core.ssh import SSH_CIPHERS, SSH_HOST_KEYS, SSH_KEY_EXCHANGE, SSH_MACS
-from schemas.accounts import blob_fingerprint, key_blob
-from transports.base import BLOCK_BYTES, Receipt, Stat, checked_segments, opened
+from core.errors import DestinationRefused, GlaError
+from transports.base import Receipt, Stat, checked_segments, kept_bytes
+from transports.outgoing import Outgoing
+from transports.pace import Pace
 from transports.pipelined import PipelinedClient
-
-_WINDOW_BYTES = 8 * 1024 * 1024  # paramiko's 2 MiB halve the speed of reading
+from transports.ssh import FOREIGN, Login, Patience, SshConnection, SshServer, unreachable
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -33,25 +30,26 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True)
 class SftpDestination:
-    """Where and as whom. `host_key` is `TYPE BASE64` as agreed with the owner of the server."""
+    """Where and as whom; for `host_key`, `identity_file` and `agent` see `transports.ssh`."""
 
     host: str
     port: int
     user: str
     root: str  # an existing folder on the server, absolute or relative to the login folder
     host_key: str
-    identity_file: Path  # our private SSH key, without passphrase
+    identity_file: Path
+    agent: Path | None = None
+    bastion: SshServer | None = None  # we log in there with the same key
     connect_seconds: float = 10.0
     stall_seconds: float = 60.0  # silence for so long is a lost connection
+    bytes_per_second: float | None = None  # at most, while we send
 
     def __post_init__(self) -> None:
-        try:
-            key_blob(self.host_key)
-        except ValueError as error:
-            reason = str(error)
-        else:
-            return
-        raise UnusableInput(f"the host key of {self.host}: {reason}")
+        _ = self.server  # checks the host key
+
+    @property
+    def server(self) -> SshServer:
+        return SshServer(self.host, self.port, self.user, self.host_key)
 
 
 def _border(method: Callable[Concatenate[SftpTransport, _P], _R]) -> Callable[Concatenate[SftpTransport, _P], _R]:
@@ -61,7 +59,7 @@ def _border(method: Callable[Concatenate[SftpTransport, _P], _R]) -> Callable[Co
     def guarded(self: SftpTransport, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             return method(self, *args, **kwargs)
-        except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
+        except FOREIGN as error:
             failure = self._translated(error)
         raise failure
 
@@ -69,33 +67,30 @@ def _border(method: Callable[Concatenate[SftpTransport, _P], _R]) -> Callable[Co
 
 
 class SftpTransport:
-    """Connects when it is made; `HostKeyMismatch`, `DestinationUnreachable` or `DestinationRefused` if it cannot."""
+    """Connects when it is made; raises as `SshConnection` does."""
 
     def __init__(self, destination: SftpDestination) -> None:
         self._destination = destination
-        self._where = f"{destination.host}:{destination.port}"
-        identity = self._identity()
-        self._transport = self._connect()
+        self._where = destination.server
+        self._pace = Pace(destination.bytes_per_second)
+        self._connection = SshConnection(
+            destination.server,
+            Login(destination.identity_file, destination.agent),
+            Patience(destination.connect_seconds, destination.stall_seconds),
+            destination.bastion,
+        )
         try:
-            self._log_in(identity)
             self._client = self._open_sftp()
         except BaseException:
-            self._transport.close()
+            self._connection.close()
             raise
 
-    @_border
     def put(self, source: Path, name: str) -> Receipt:
-        path = self._path(name)
-        digest = hashlib.sha256()
-        size = 0
-        waiting: deque[int] = deque()
-        with opened(source, name) as reader, self._client.open(path, "wx") as file:  # x: it must not exist
-            while block := reader.read(BLOCK_BYTES):
-                self._client.write_block(file, size, block, waiting)
-                digest.update(block)
-                size += len(block)
-            self._client.finish_writes(file, waiting)
-        return Receipt(name, size, digest.hexdigest())
+        return self._write(source, name, "wx")  # x: it must not exist
+
+    def resume(self, source: Path, name: str) -> Receipt:
+        kept = kept_bytes(self, source, name)
+        return self._write(source, name, "r+", kept) if kept else self.put(source, name)
 
     def read(self, name: str, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
         file, blocks = self._open_blocks(name, offset, size)
@@ -143,7 +138,7 @@ class SftpTransport:
 
     def close(self) -> None:
         """End the connection. Never raises."""
-        self._transport.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -153,62 +148,22 @@ class SftpTransport:
     ) -> None:
         self.close()
 
-    # Connecting
-
-    def _identity(self) -> paramiko.PKey:
-        try:
-            return paramiko.PKey.from_path(self._destination.identity_file)
-        except Exception as error:  # noqa: BLE001 - paramiko lets many kinds through, and none may show a key
-            reason = type(error).__name__
-        raise DestinationRefused(f"{self._where}: our identity file cannot be used ({reason}): check its path and form")
-
-    @_border
-    def _connect(self) -> paramiko.Transport:
-        wanted = self._destination
-        connection = socket.create_connection((wanted.host, wanted.port), timeout=wanted.connect_seconds)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # paramiko tries forever to write into a connection whose other end is gone without a word.
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(wanted.stall_seconds * 1000))
-        transport = paramiko.Transport(connection, default_window_size=_WINDOW_BYTES)
-        try:
-            _restrict(transport, wanted)
-            transport.start_client(timeout=wanted.connect_seconds)
-            self._check_host_key(transport.get_remote_server_key().asbytes())
-        except BaseException:
-            transport.close()
-            raise
-        return transport
-
-    def _check_host_key(self, found: bytes) -> None:
-        pinned = key_blob(self._destination.host_key)
-        if found != pinned:
-            raise HostKeyMismatch(
-                f"{self._where} shows host key {blob_fingerprint(found)}, not the agreed {blob_fingerprint(pinned)}: "
-                "ask its owner, and register the new key only if the owner confirms it"
-            )
-
-    @_border
-    def _log_in(self, identity: paramiko.PKey) -> None:
-        try:
-            self._transport.auth_publickey(self._destination.user, identity)
-        except paramiko.AuthenticationException:
-            refused = self._transport.is_active()  # a cut connection is reported as a failed login too
-        else:
-            return
-        if refused:
-            raise DestinationRefused(
-                f"{self._where} does not accept our key for this user: ask its owner to register it"
-            )
-        raise DestinationUnreachable(f"{self._where} ended the connection during the login: run again")
-
     @_border
     def _open_sftp(self) -> PipelinedClient:
-        channel = self._transport.open_session(timeout=self._destination.connect_seconds)
-        channel.settimeout(self._destination.stall_seconds)
-        channel.invoke_subsystem("sftp")
-        return PipelinedClient(channel)
+        return PipelinedClient(self._connection.open_sftp())
 
-    # Files and folders
+    @_border
+    def _write(self, source: Path, name: str, mode: str, kept: int = 0) -> Receipt:
+        position = 0
+        waiting: deque[int] = deque()
+        with Outgoing(source, name) as outgoing, self._client.open(self._path(name), mode) as file:
+            for block in outgoing.blocks():
+                new = block[max(kept - position, 0) :]
+                self._pace.take(len(new))
+                self._client.write_block(file, max(position, kept), new, waiting)
+                position += len(block)
+            self._client.finish_writes(file, waiting)
+        return Receipt(name, outgoing.size, outgoing.sha256)
 
     @_border
     def _open_blocks(self, name: str, offset: int, size: int | None) -> tuple[paramiko.SFTPFile, Iterator[bytes]]:
@@ -250,30 +205,15 @@ class SftpTransport:
 
     def _translated(self, error: Exception) -> GlaError:
         """Refused if the server said so and still answers; else the connection is lost, and this transport ends."""
-        reason = type(error).__name__
-        transport = getattr(self, "_transport", None)
         answered = isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError)
-        if transport is None or not transport.is_active() or not answered:
-            if transport is not None:
-                transport.close()
-            return DestinationUnreachable(
-                f"{self._where} cannot be reached or ended the connection ({reason}): run again"
-            )
+        if not answered or not self._connection.is_active():
+            self._connection.close()
+            return unreachable(self._where, error)
         known = isinstance(error, OSError) and error.errno in {errno.ENOENT, errno.EACCES}
-        why = reason if known else "Failure; it may be full"
+        why = type(error).__name__ if known else "Failure; it may be full"
         return DestinationRefused(
             f"{self._where} refused ({why}): check the folder, its permissions and its free space"
         )
-
-
-def _restrict(transport: paramiko.Transport, wanted: SftpDestination) -> None:
-    options = transport.get_security_options()
-    options.ciphers = SSH_CIPHERS
-    options.digests = SSH_MACS
-    options.kex = SSH_KEY_EXCHANGE
-    pinned = wanted.host_key.split(" ")[0].removeprefix("ssh-")  # `rsa` signs as rsa-sha2-*
-    options.key_types = sorted(SSH_HOST_KEYS, key=lambda name: not name.removeprefix("ssh-").startswith(pinned))
-    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = wanted.connect_seconds
 
 
 def _is_directory(found: paramiko.SFTPAttributes) -> bool:

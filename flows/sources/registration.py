@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
+from core.endpoint import BUCKET, REGION, SECRET_REFERENCE, checked_endpoint
 from core.errors import UnusableInput
 
 Form = Literal["files", "s3", "postgresql", "duckdb", "sqlite"]
@@ -20,11 +20,7 @@ _SUFFIXES: dict[str, Form] = {
     ".sqlite3": "sqlite",
     ".db": "sqlite",
 }
-_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/?[^/\x00-\x1f].*")
 _ONE_TABLE = ("files", "s3")
-_BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\x00-\x1f]*)?)")
-_REGION = re.compile(r"[a-z0-9-]{1,50}")
-_HERE = ("localhost", "127.0.0.1", "::1")
 OWNER_LENGTH = 200  # characters
 
 
@@ -79,7 +75,7 @@ def registration(
     if len(set(tables)) != len(tables) or not all(each and each.isprintable() for each in tables):
         raise UnusableInput("a table of a source is named once, in printable characters")
     if form == "postgresql":
-        if not _REFERENCE.fullmatch(uri):
+        if not SECRET_REFERENCE.fullmatch(uri):
             raise UnusableInput("a postgresql source is named by where its connection is: env:NAME or file:PATH")
         return _offering(Registration(form, uri, owner, tables))
     if form == "s3" or (form is None and uri.startswith("s3://")):
@@ -89,27 +85,13 @@ def registration(
 
 
 def _bucket(uri: str, owner: str, tables: tuple[str, ...], endpoint: str, region: str, secret: str) -> Registration:
-    found = _BUCKET.fullmatch(uri)
-    if not found or not _REGION.fullmatch(region):
+    found = BUCKET.fullmatch(uri)
+    if not found or not REGION.fullmatch(region):
         raise UnusableInput("an S3 source is s3://BUCKET/PREFIX, with a --region of small letters, digits and -")
-    if not _REFERENCE.fullmatch(secret):
+    if not SECRET_REFERENCE.fullmatch(secret):
         raise UnusableInput("an S3 source needs --secret, which says where its key is: env:NAME or file:PATH")
     place = found[1].strip("/")
     return Registration("s3", place, owner, tables, checked_endpoint(endpoint), region, secret)
-
-
-def checked_endpoint(text: str) -> str:
-    """`text`, or `UnusableInput` if it is not just the https:// address of a server (http:// only on this machine)."""
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        parts, host = urlsplit(""), None
-    plain = parts.scheme == "http" and host in _HERE
-    rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password
-    if not host or rest or not (plain or parts.scheme == "https"):
-        raise UnusableInput("--endpoint is https://HOST or https://HOST:PORT, with nothing after it")
-    return text.rstrip("/")
 
 
 def _offering(told: Registration) -> Registration:

@@ -20,7 +20,7 @@ from flows.steps.staging import sealed_folder
 from flows.wiring import Services
 from ledger.deliveries import Claim
 from schemas.agreement import Agreement
-from schemas.manifest import BESIDE
+from schemas.manifest import BESIDE, MANIFEST_NAME
 from transports.base import Receipt
 from transports.publishing import publish as publish_folder
 
@@ -35,7 +35,7 @@ def publish(
     delivery still ours, is what landed what was recorded?
     """
     folder = sealed_folder(services.settings.staging_dir, claim.id, sealed.token)
-    paths: dict[str, Path] = {name: folder / name for name in sealed.files}
+    paths: dict[str, Path] = {name: folder / name for name in sorted(sealed.files, key=lambda it: it == MANIFEST_NAME)}
     _check_manifest(services, agreement, order, claim, sealed, folder)
 
     def approve(receipts: tuple[Receipt, ...]) -> None:

@@ -280,7 +280,7 @@ def test_leftover_staging_of_a_killed_attempt_is_removed(
 
 def test_only_strong_algorithms_are_used(destination: SftpDestination) -> None:
     with SftpTransport(destination) as transport:
-        connection: paramiko.Transport = transport._transport
+        connection: paramiko.Transport = transport._connection._transport
         assert connection.remote_cipher == connection.local_cipher == "aes256-gcm@openssh.com"
         assert "cbc" not in "".join(connection.get_security_options().ciphers)
 

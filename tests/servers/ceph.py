@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -14,14 +15,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from core.ids import new_id
 
 _PROGRAMS = ("ceph-mon", "ceph-mgr", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "ceph-authtool", "monmaptool")
 _MEMORY = 1024**3  # bytes that the cluster can hold
+KMS_KEY = "testkey-1"  # with which it encrypts what it is asked to
 _PATIENCE = 120.0  # seconds until it serves; an idle machine needs fifteen
 
 
@@ -32,6 +37,14 @@ class S3Server:
     endpoint: str
     access_key: str
     secret_key: str
+    admin: Callable[..., str]  # runs radosgw-admin
+
+    def client(self) -> Any:
+        """One of boto3's, for what a test does behind our back."""
+        return boto3.client(
+            "s3", endpoint_url=self.endpoint, aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key, region_name="us-east-1",
+        )  # fmt: skip
 
 
 def free_port() -> int:
@@ -42,8 +55,8 @@ def free_port() -> int:
 class Cluster:
     """A monitor, a manager, one store in memory, and a gateway, each a process of ours."""
 
-    def __init__(self, folder: Path, find: Callable[[str], str]) -> None:
-        self._folder, self._find = folder, find
+    def __init__(self, folder: Path, find: Callable[[str], str], memory: int = _MEMORY) -> None:
+        self._folder, self._find, self._memory = folder, find, memory
         self._conf, self._keyring = folder / "ceph.conf", folder / "keyring"
         self._processes: list[subprocess.Popen[bytes]] = []
         self.port = free_port()
@@ -62,7 +75,7 @@ class Cluster:
         access, secret = new_id()[:20], new_id()
         self._run("radosgw-admin", "user", "create", "--uid=tester", "--display-name=tester",
                   f"--access-key={access}", f"--secret-key={secret}")  # fmt: skip
-        return S3Server(f"http://127.0.0.1:{self.port}", access, secret)
+        return S3Server(f"http://127.0.0.1:{self.port}", access, secret, partial(self._run, "radosgw-admin"))
 
     def stop(self) -> None:
         for process in reversed(self._processes):
@@ -86,7 +99,7 @@ mon data = {folder}/mon/ceph-$id
 mgr data = {folder}/mgr/ceph-$id
 osd data = {folder}/osd/ceph-$id
 osd objectstore = memstore
-memstore device bytes = {_MEMORY}
+memstore device bytes = {self._memory}
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 4
@@ -97,6 +110,9 @@ mon allow pool size one = true
 [client.rgw]
 rgw frontends = beast endpoint=127.0.0.1:{self.port}
 rgw data = {folder}/rgw
+rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = {KMS_KEY}={base64.b64encode(os.urandom(32)).decode()}
 """
         )
         for name in ("run", "log", "mon", "rgw"):

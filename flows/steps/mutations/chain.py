@@ -24,6 +24,8 @@ from ledger import deliveries
 from ledger.deliveries import Claim, Delivery
 from ledger.states import State
 from schemas.agreement import Agreement
+from schemas.manifest import MANIFEST_NAME
+from transports.publishing import has_appeared
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def require_recorded(services: Services, agreement: Agreement, claim: Claim) -> 
         return
     with services.open_destination(agreement) as transport:
         for each in waiting:
-            if transport.stat(delivery_folder(agreement.id, each.period, each.edition)) is not None:
+            if has_appeared(transport, delivery_folder(agreement.id, each.period, each.edition), MANIFEST_NAME):
                 raise DeliveryStateError(f"{each.name} appeared, and that was not recorded yet: resume it first")
 
 
