@@ -13,6 +13,7 @@ from prefect.states import Scheduled
 from core.settings import Settings
 from flows.steps.key_expiry import warn_of_expiry
 from flows.steps.planning import due_deliveries
+from flows.steps.retention import remind
 from flows.wiring import open_services
 
 
@@ -20,13 +21,16 @@ from flows.wiring import open_services
 def plan() -> int:
     """Schedule every delivery that falls due within the horizon and was not begun; returns how many are planned.
 
-    Also tells of recipients' keys that expire soon, since a delivery that is planned beyond that day would be refused.
+    Also tells of recipients' keys that expire soon, since a delivery that is planned beyond that day would be refused,
+    and of deliveries that nobody fetched and that are soon removed.
     """
     services = open_services(Settings())
     due, problems = due_deliveries(services)
     logger = get_run_logger()
     for warning in warn_of_expiry(services):
         logger.warning(warning)
+    for reminder in remind(services):
+        logger.warning(reminder)
     for problem in problems:
         logger.warning("not planned: %s", problem)
     with get_client(sync_client=True) as client:

@@ -22,9 +22,10 @@ from schemas.spans import Spans, add_span, count
 class HistoryRow:
     """One delivery. Times are RFC 3339 text in UTC; `error` is why the last try stopped, while it is stopped.
 
-    `partly` is how many bytes were fetched of one that was not fetched whole. `signed` says that the receipt which
-    confirmed it was. `case` is the reason that the recipient gave why it does not accept it, while nobody closed that.
-    `kept_out` are the rows about people who are no participants: for operators, not for recipients.
+    `partly` is how many bytes were fetched of one that was not fetched whole, `reminded` when operators were told that
+    nobody did. `signed` says that the receipt which confirmed it was. `case` is the reason that the recipient gave why
+    it does not accept it, while nobody closed that. `kept_out` are the rows about people who are no participants: for
+    operators, not for recipients.
     """
 
     product: str
@@ -44,6 +45,7 @@ class HistoryRow:
     confirmed: str | None = None
     signed: bool = False
     case: str | None = None
+    reminded: str | None = None
     removed: str | None = None
     kept_out: int | None = None
     mutations: dict[str, int] | None = None
@@ -127,6 +129,10 @@ def _removed(told: _Told, event: Event) -> None:
         told.facts["removed"] = event.body.at
 
 
+def _expiring(told: _Told, event: Event) -> None:
+    told.facts["reminded"] = event.body.at
+
+
 def _limited(told: _Told, event: Event) -> None:
     told.facts["kept_out"] = loads(event.body.detail)["kept_out"]
 
@@ -142,6 +148,7 @@ _TELLERS: dict[Action, Callable[[_Told, Event], None]] = {
     Action.DELIVERY_REJECTED: _rejected,
     Action.DELIVERY_PUBLISHED: _published,
     Action.DELIVERY_REMOVED: _removed,
+    Action.DELIVERY_EXPIRING: _expiring,
     Action.DELIVERY_LIMITED: _limited,
     Action.DELIVERY_SEALED: _sealed,
 }

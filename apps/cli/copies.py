@@ -23,6 +23,7 @@ class Copy:
 
     name: str
     open: Callable[[Manifest | None], Transport]
+    open_root: Callable[[], Transport] | None = None  # of a drop zone, where receipts go
 
 
 def named_copy(text: str, delivery: Path, ssh_key: Path | None, known_hosts: Path) -> Copy:
@@ -50,7 +51,8 @@ def _server(text: str, ssh_key: Path | None, known_hosts: Path) -> Copy:
     where = partial(
         _connected, host=parts.hostname, port=port, user=unquote(parts.username), ssh_key=ssh_key, hosts=known_hosts
     )
-    return Copy(f"sftp://{parts.hostname}:{port}", lambda manifest: where(_folder(unquote(parts.path), manifest)))
+    name = f"sftp://{parts.hostname}:{port}"
+    return Copy(name, lambda manifest: where(_folder(unquote(parts.path), manifest)), lambda: where("/"))
 
 
 def _folder(path: str, manifest: Manifest | None) -> str:

@@ -25,6 +25,7 @@ from core.text import printable
 from flows.steps.report import newest_report
 from ledger import history as ledger_history
 from ledger.history import HistoryRow
+from ledger.states import State
 from ledger.store import Ledger
 from schemas.report import Report
 from schemas.report_page import as_html
@@ -130,12 +131,28 @@ def _delivery(row: HistoryRow) -> list[str]:
 
 
 def _contents(row: HistoryRow) -> list[str]:
-    rows = [] if row.rows is None else [f"{row.rows:,} rows"]
-    return rows if row.bytes is None else [*rows, f"{row.bytes:,} bytes"]
+    told = row.mutations or {}
+    lines = [
+        None if row.rows is None else f"{row.rows:,} rows",
+        None if row.bytes is None else f"{row.bytes:,} bytes",
+        ", ".join(f"{count:,} {name}" for name, count in told.items()),
+        None if row.same_data_as is None else f"the same data as edition {row.same_data_as}",
+        None if row.kept_out is None else f"{row.kept_out:,} rows of others kept out",
+    ]
+    return [line for line in lines if line]
 
 
 def _events(row: HistoryRow) -> list[str]:
-    times = (("published", row.published), ("picked up", row.picked_up), ("expires", row.expires))
+    times = (
+        ("published", row.published),
+        ("picked up", row.picked_up),
+        ("confirmed, signed," if row.signed else "confirmed", row.confirmed),
+        ("expires", row.expires if row.removed is None else None),
+        ("expired, and removed", row.removed),
+    )
     lines = [f"{name} {time[:16].replace('T', ' ')}" for name, time in times if time is not None]
+    lines += [] if row.partly is None else [f"fetched in part: {row.partly:,} of {row.bytes or 0:,} bytes"]
+    lines += ["nobody fetched it yet, and it ends soon"] if row.reminded and row.state is State.PUBLISHED else []
+    lines += [] if row.case is None else [f"not accepted: {row.case} (gla receipt list)"]
     reason = [] if row.reason is None else [f"reason: {row.reason}"]
     return lines + reason + ([] if row.error is None else [row.error])

@@ -16,6 +16,7 @@ from core.dutch import dutch_period, grouped, local_time
 from core.text import printable
 from ledger.history import HistoryRow
 from ledger.states import DELIVERED, NO_ROWS, STOPPED, State
+from schemas.receipts import Rejection
 
 STATE_LABELS = {
     State.PLANNED: "gepland",
@@ -31,6 +32,14 @@ STATE_LABELS = {
     State.CANCELLED: "geannuleerd",
     State.SUPERSEDED: "vervangen door een nieuwere editie",
     State.SKIPPED: "overgeslagen: geen rijen",
+}
+REASONS = {
+    Rejection.DAMAGED: "beschadigd of niet volledig",
+    Rejection.SIGNATURE: "handtekening klopt niet",
+    Rejection.CANNOT_OPEN: "niet te openen",
+    Rejection.CONTENT: "inhoud is niet zoals afgesproken",
+    Rejection.UNEXPECTED: "niet verwacht",
+    Rejection.OTHER: "een andere reden",
 }
 _NO_ROWS = "geen rijen in dit tijdvak: er is niets geleverd, zoals afgesproken"
 
@@ -57,6 +66,8 @@ class _Line:
     published: _Moment | None
     expires: _Moment | None
     picked_up: _Moment | None
+    confirmed: _Moment | None
+    told: tuple[str, ...]
     reason: str | None
 
 
@@ -88,8 +99,28 @@ def _line(row: HistoryRow) -> _Line:
         published=_moment(row.published),
         expires=_moment(row.expires),
         picked_up=_moment(row.picked_up),
+        confirmed=_moment(row.confirmed),
+        told=_told(row),
         reason=row.reason and row.reason.replace(NO_ROWS, _NO_ROWS),
     )
+
+
+def _told(row: HistoryRow) -> tuple[str, ...]:
+    """What else happened, for the recipient; not how many rows of others were kept out."""
+    lines = []
+    if row.mutations is not None:
+        new, changed, ended = (grouped(row.mutations[name]) for name in ("new", "changed", "ended"))
+        lines.append(f"{new} nieuw, {changed} veranderd, {ended} beëindigd")
+    if row.same_data_as is not None:
+        lines.append(f"dezelfde gegevens als editie {row.same_data_as}")
+    if row.partly is not None:
+        lines.append(f"voor een deel opgehaald: {_size(row.partly)}")
+    if row.case is not None:
+        lines.append(f"niet aanvaard door de afnemer: {REASONS[Rejection(row.case)]}; wordt uitgezocht")
+    if row.removed is not None:
+        moment = _moment(row.removed)
+        lines.append(f"verwijderd op {moment.day}" if moment else "verwijderd")
+    return tuple(lines)
 
 
 def _moment(time: str | None) -> _Moment | None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 _WRONG_PATH = FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
-_WITHOUT_SETTINGS = frozenset({"envelope", "dropzone"})  # the first is a filter like `age`; the other reads them itself
+_WITHOUT_SETTINGS = frozenset({"envelope"})  # a filter of files like `age`, which should start like one
+_READ_THEM_ITSELF = frozenset({"dropzone"})  # where one of its commands needs them
 
 
 class LazyGroup(click.Group):
@@ -41,7 +42,9 @@ class LazyGroup(click.Group):
         "open": ("open_delivery", "Verify and decrypt a delivery (for recipients)."),
         "ops": ("ops", "Prefect: deploy, and keep everything running."),
         "participants": ("participants", "Participants files: the only people who may appear in a delivery."),
+        "receipt": ("receipt", "What recipients say of deliveries, and what is not accepted."),
         "recipient": ("recipient", "Register organisations and their public keys."),
+        "retention": ("retention", "Remove deliveries whose time is over."),
         "source": ("source", "Register sources of data."),
     }
 
@@ -77,7 +80,8 @@ def gla(context: click.Context) -> None:
     if context.invoked_subcommand in _WITHOUT_SETTINGS:
         configure_logging("WARNING")
         return
-    load_settings(context)
+    if context.invoked_subcommand not in _READ_THEM_ITSELF:
+        load_settings(context)
 
 
 def load_settings(context: click.Context) -> None:

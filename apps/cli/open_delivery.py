@@ -13,8 +13,10 @@ from rich.progress import Progress
 from apps.cli import damage, receiving, repairing
 from apps.cli.copies import Copy, named_copy
 from apps.cli.key_files import read_key_file
+from apps.cli.receipt_files import send_receipt, write_receipt
 from core.errors import GlaError, ManifestInvalid, SignerUnknown, UnusableInput
 from core.settings import Settings
+from keys.private.signing import Signer, load_signer
 from schemas.manifest import Manifest, MutationCounts, Pakbon
 
 _KNOWN_HOSTS = Path("~/.ssh/known_hosts")
@@ -41,7 +43,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     type=_FILE,
     help="The sender's published key history, where DIR has none or you got a newer one.",
 )
-@click.option("--ssh-key", type=_FILE, help="Your private SSH key, for --from sftp://...")
+@click.option("--ssh-key", type=_FILE, help="Your private SSH key, for --from sftp://... and --ack.")
+@click.option(
+    "--ack", is_flag=True,
+    help="Sign a receipt with --ssh-key; it goes into the drop zone of --from sftp://..., or you put it there.",
+)  # fmt: skip
 @click.option(
     "--known-hosts", type=click.Path(path_type=Path, dir_okay=False), default=_KNOWN_HOSTS, show_default=True,
     help="Where the server's host key stands, for --from sftp://...",
@@ -50,6 +56,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 def open_delivery(
     settings: Settings, delivery: Path, identities: Sequence[Path], agreement: Path | None, out: Path | None,
     sources: Sequence[str], sender_history: Path | None, ssh_key: Path | None, known_hosts: Path, *, check: bool,
+    ack: bool,
 ) -> None:  # fmt: skip
     """Verify the delivery in DIR against your own agreement, decrypt it, and check digests and counts.
 
@@ -60,6 +67,7 @@ def open_delivery(
     """
     if not identities and not check:
         raise click.UsageError("Missing option '-i' / '--identity': your key file.")
+    signer = _receipt_signer(ssh_key) if ack else None
     pins = settings.home / "pins"
     copies = [named_copy(text, delivery, ssh_key, known_hosts.expanduser()) for text in sources]
     keys = [key for path in identities for key in read_key_file(path)]
@@ -68,6 +76,7 @@ def open_delivery(
     _make_whole(delivery, manifest, copies, console)
     if check:
         click.echo(f"{_name(manifest)}: whole and authentic; nothing was opened")
+        _confirm(delivery, signer, copies)
         return
     named = delivery if delivery.name not in ("", "..") else delivery.resolve()  # `gla open .`
     target = out or named.with_name(f"{named.name}-opened")
@@ -78,6 +87,27 @@ def open_delivery(
             f"Note: what was remembered of agreement {trust.agreement} is replaced by your copy of it.", err=True
         )
     _print(manifest, pakbon, target)
+    _confirm(delivery, signer, copies)
+
+
+def _receipt_signer(ssh_key: Path | None) -> Signer:
+    if ssh_key is None:
+        raise click.UsageError("--ack needs --ssh-key: the private SSH key that signed the agreement")
+    return load_signer(ssh_key)
+
+
+def _confirm(delivery: Path, signer: Signer | None, copies: Sequence[Copy]) -> None:
+    """With `--ack`: the receipt, signed, to the first drop zone among the copies."""
+    if signer is None:
+        return
+    files = write_receipt(delivery, signer)
+    server = next((copy for copy in copies if copy.open_root is not None), None)
+    if server is None or server.open_root is None:
+        click.echo(f"receipt: put {' and '.join(str(file) for file in files)} into receipts/ in the drop zone")
+        return
+    with server.open_root() as root:
+        send_receipt(root, files)
+    click.echo(f"receipt sent to {server.name}; a copy is {files[0]}")
 
 
 def _trusted(

@@ -6,10 +6,17 @@ nothing; beside each the signature, by the key that signs deliveries, namespace 
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
+
+from agreements import store
 from core.canonical import sha256_hex
-from core.database import writing
+from core.clock import from_rfc3339
+from core.database import reading, writing
+from core.errors import AgreementError, UnusableInput
 from core.files import write_file
 from core.ids import checked_name
+from flows.steps.agree import unaltered
 from flows.steps.staging import disk_errors
 from flows.wiring import Services
 from keys.private.custody import Role
@@ -19,6 +26,8 @@ from ledger.vocabulary import Action, Result
 from schemas.accounts import Pickup
 from schemas.agreement import Agreement
 from schemas.participants import AREA, ParticipantsReport
+
+logger = logging.getLogger(__name__)
 
 _MODE = 0o640
 _TOLD = {"bytes_read", "whole", "address", "session", "fingerprint", "started"}
@@ -43,6 +52,36 @@ def publish_report(services: Services, agreement: Agreement, report: Participant
         if not (folder / name).exists():
             write_file(folder / f"{name}.sig", signature.encode(), mode=_MODE)
             write_file(folder / name, content, mode=_MODE)
+
+
+def remove_old_reports(services: Services) -> int:
+    """Remove each report that was there for as long as a delivery is kept; the ledger keeps it. Returns how many."""
+    now, count = services.clock(), 0
+    for path in sorted(services.settings.dropzone_dir.glob(f"deliveries/*/*/{AREA}/*.json")):
+        agreement_id = path.parent.parent.name
+        try:
+            with reading(services.engine) as connection:
+                kept = unaltered(store.get(connection, agreement_id)).retention_days
+            received = ParticipantsReport.from_bytes(path.read_bytes()).received
+        except (OSError, UnusableInput, AgreementError) as error:
+            logger.warning("a report under %s is left where it is: %s", agreement_id, type(error).__name__)
+            continue
+        if from_rfc3339(received) + timedelta(days=kept or services.settings.delivery.retention_days) > now:
+            continue
+        _tell_removed(services, agreement_id, path.name)
+        with disk_errors():
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.sig").unlink(missing_ok=True)
+        count += 1
+    return count
+
+
+def _tell_removed(services: Services, agreement_id: str, name: str) -> None:
+    object_ = f"participants:{agreement_id}/{checked_name(name, 'a report')}"
+    once = f"participants report removed {agreement_id} {name}"
+    services.ledger.record(
+        Action.PARTICIPANTS_REPORT_REMOVED, object_, Result.OK, "retention", {}, agreement_id, once=once
+    )
 
 
 def is_of_report(pickup: Pickup) -> bool:

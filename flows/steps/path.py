@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 import polars as pl
 
 from agreements import store
-from core.clock import dutch_date
+from core.clock import dutch_date, from_rfc3339
 from core.database import reading
 from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
 from flows.steps.agree import agree
@@ -35,6 +35,7 @@ from flows.steps.participants import digest_of, keep, only_participants, partici
 from flows.steps.publish import publish
 from flows.steps.record import record, record_skipped
 from flows.steps.report import record_report
+from flows.steps.retention import require_time_left
 from flows.steps.seal import Sealed, seal
 from flows.steps.seal_rows import Progress
 from flows.steps.validate import Checked, NothingToDeliver
@@ -96,6 +97,7 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
         claim = advance(claim, State.SEALED, Action.DELIVERY_SEALED, sealed.told, **staged)
     else:
         sealed = Sealed.from_json(claim.sealed)  # sealed before: the same bytes, no second extraction
+        require_time_left(services, order.name, sealed.expires_at)
     agree(services, agreement.id)  # and `publish` asks again just before the delivery appears
     claim = advance(claim, State.PUBLISHING, Action.DELIVERY_PUBLISHING, {"destination": agreement.destination})
     receipts = step("publish", publish, services, agreement, order, claim, sealed)  # 5
@@ -172,6 +174,8 @@ def _edition(services: Services, order: Order) -> int:
         raise DeliveryStateError(f"delivery {order.name} is not delivered yet: use mode resume")
     if order.mode is Mode.CORRECT:
         require_last(services, delivery)
+    elif delivery.expires_at is not None:  # asked before anything changes: one that expired stays so
+        require_time_left(services, order.name, from_rfc3339(delivery.expires_at))
     return latest if order.mode is Mode.REDELIVER else latest + 1
 
 

@@ -13,6 +13,7 @@ from flows.steps.agree import agree
 from flows.steps.mutations.chain import check_place
 from flows.steps.order import Order, delivery_folder
 from flows.steps.participants import check_still_participants
+from flows.steps.retention import require_time_left
 from flows.steps.seal import Sealed
 from flows.steps.sealing_keys import usable_keys
 from flows.steps.signatures import signed_manifest
@@ -31,8 +32,8 @@ def publish(
     """Put exactly the recorded bytes at the agreed destination. Doing it again changes nothing.
 
     Sending may take hours, so just before the delivery appears everything is asked once more: is the agreement in
-    force, are the keys valid that it was sealed to, is everyone that it may be about still a participant, is the
-    delivery still ours, is what landed what was recorded?
+    force, are the keys valid that it was sealed to, has it time left, is everyone that it may be about still a
+    participant, is the delivery still ours, is what landed what was recorded?
     """
     folder = sealed_folder(services.settings.staging_dir, claim.id, sealed.token)
     paths: dict[str, Path] = {name: folder / name for name in sorted(sealed.files, key=lambda it: it == MANIFEST_NAME)}
@@ -42,6 +43,7 @@ def publish(
         if {receipt.name: (receipt.size, receipt.sha256) for receipt in receipts} != sealed.files:
             raise _unusable(order)
         check_keys(services, agree(services, agreement.id), sealed)
+        require_time_left(services, order.name, sealed.expires_at)
         check_still_participants(services, agreement, claim)
         services.ledger.heartbeat(claim)
         check_place(services, claim, sealed)

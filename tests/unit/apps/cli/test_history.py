@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from apps.cli.history import history
-from apps.cli.history_page import STATE_LABELS, render
+from apps.cli.history_page import REASONS, STATE_LABELS, render
 from core.database import opened
 from core.dutch import dutch_period
 from core.errors import UnusableInput
@@ -21,6 +21,7 @@ from core.settings import Settings
 from core.text import printable
 from ledger.history import HistoryRow
 from ledger.states import State
+from schemas.receipts import Rejection
 from tests.ledger_world import AGREEMENT, claim, deliver, extract, new_ledger
 
 HOSTILE = "<script>alert(1)</script> [red]\x1b[31m\u202e\" onload='x' {{ 7*7 }}"
@@ -148,7 +149,7 @@ def test_what_people_typed_stays_text_on_the_page(settings: Settings, tmp_path: 
 def test_the_page_is_dutch_and_made_for_screen_readers_and_paper() -> None:
     page = render([ROW], NOW)
     assert '<html lang="nl">' in page
-    assert page.count('scope="col"') == 10
+    assert page.count('scope="col"') == 11
     assert 'scope="row"' in page
     assert "<caption>1 levering, de nieuwste eerst</caption>" in page
     assert "@media print" in page
@@ -165,6 +166,48 @@ def test_the_page_says_why() -> None:
     assert "geweigerd" in text
     assert "Reden: vraag van de afnemer" in text
     assert "Fout: RowsInvalid: 3 rows" in text
+
+
+TOLD = HistoryRow(
+    **{
+        **ROW.__dict__,
+        "confirmed": "2026-07-02T10:00:00.000Z",
+        "signed": True,
+        "partly": 2_000_000,
+        "case": "cannot-open",
+        "mutations": {"new": 1, "changed": 2000, "ended": 3},
+        "same_data_as": 4,
+        "kept_out": 98765,
+        "reminded": "2026-12-24T23:30:00.000Z",
+        "removed": "2026-12-31T23:31:00.000Z",
+    }
+)
+
+
+def test_the_page_says_what_became_of_it_and_not_how_many_others_there_are() -> None:
+    text = Page(render([TOLD], NOW)).text
+    for word in (
+        "1 nieuw, 2.000 veranderd, 3 beëindigd", "dezelfde gegevens als editie 4", "voor een deel opgehaald: 2,0 MB",
+        "niet te openen", "verwijderd op 01-01-2027", "02-07-2026", "ondertekend",
+    ):  # fmt: skip
+        assert word in text
+    assert "98.765" not in text
+
+
+def test_the_terminal_says_what_became_of_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.history.history", lambda *_: [TOLD])
+    output = run(settings).output
+    for word in (
+        "1 new, 2,000 changed, 3 ended", "the same data as edition 4", "98,765 rows of others kept out",
+        "fetched in part: 2,000,000 of 8,123,456 bytes", "not accepted: cannot-open", "confirmed, signed, 2026-07-02",
+        "expired, and removed 2026-12-31 23:31", "nobody fetched it yet",
+    ):  # fmt: skip
+        assert word in output
+    assert "\n".join(word for word in output.splitlines() if "expires" in word) == ""
+
+
+def test_every_reason_not_to_accept_has_a_dutch_name() -> None:
+    assert set(REASONS) == set(Rejection)
 
 
 def test_an_empty_page_says_so() -> None:

@@ -1,0 +1,48 @@
+"""`gla retention`: remove deliveries whose time is over, and tell of those that nobody fetched."""
+
+from __future__ import annotations
+
+import click
+
+from core.settings import Settings
+from flows.steps.retention import over, remind, remove_what_is_over
+from flows.wiring import open_services
+
+
+@click.group()
+def retention() -> None:
+    """Remove deliveries whose time is over; docs/retention.md says when that is."""
+
+
+@retention.command()
+@click.option("--dry-run", is_flag=True, help="Show what would go, and remove nothing.")
+@click.pass_context
+def run(context: click.Context, *, dry_run: bool) -> None:
+    """Remove what is over, at its destination and from staging; the retention flow does this every hour.
+
+    Tells of deliveries that nobody fetched a week and two days before their end. Exit code 1 if something could not be
+    removed; it is tried again the next time.
+    """
+    settings: Settings = context.obj
+    services = open_services(settings)
+    if dry_run:
+        for delivery in (due := over(services)):
+            end = "never published" if delivery.expires_at is None else f"over since {delivery.expires_at[:16]}Z"
+            click.echo(f"{delivery.name.removeprefix('delivery:')} to {delivery.recipient}: {end}, {delivery.state}")
+        click.echo(f"{_number(len(due), 'delivery', 'deliveries')} would be removed")
+        return
+    for line in remind(services):
+        click.echo(f"Note: {line}", err=True)
+    done = remove_what_is_over(services)
+    for name in done.gone:
+        click.echo(f"{name} is removed")
+    for problem in done.problems:
+        click.echo(f"Not removed: {problem}", err=True)
+    told = _number(len(done.gone), "delivery", "deliveries")
+    click.echo(f"{told} and {_number(done.reports, 'report', 'reports')} on participants removed")
+    if done.problems:
+        context.exit(1)
+
+
+def _number(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"

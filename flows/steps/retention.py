@@ -1,0 +1,173 @@
+"""What is over is removed, at the destination and from staging; and who has not fetched a delivery is told of in time.
+
+How long a delivery stays is in its signed manifest (`expirationTime`), which nothing here prolongs. The intent is in
+the ledger before anything goes, the outcome when it is seen to be gone; what cannot be removed now is tried again, and
+holds up nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from agreements import store
+from core.clock import dutch_date, from_rfc3339, to_rfc3339
+from core.database import reading
+from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
+from flows.steps.agree import unaltered
+from flows.steps.order import delivery_folder
+from flows.steps.participant_reports import remove_old_reports
+from flows.steps.seal import Sealed
+from flows.steps.staging import disk_errors
+from flows.wiring import Services
+from ledger import deliveries, expiry
+from ledger.deliveries import Delivery
+from schemas.agreement import Agreement
+from schemas.manifest import MANIFEST_NAME
+from transports.removing import remove
+
+logger = logging.getLogger(__name__)
+
+REMIND_DAYS = (7, 2)  # before the end of a delivery that nobody fetched
+
+
+@dataclass
+class Removed:
+    """What one run did: names of deliveries that are gone, one line for each that is not, and how many reports went."""
+
+    gone: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    reports: int = 0
+
+
+def over(services: Services) -> list[Delivery]:
+    """What the next run would remove: what was published, and what was only staged."""
+    published = expiry.expired(services.engine, to_rfc3339(services.clock()))
+    return [*published, *(delivery for delivery, _ in _only_staged(services))]
+
+
+def remove_what_is_over(services: Services) -> Removed:
+    """Remove everything whose time is over. Doing it again, or after a crash anywhere, changes nothing more."""
+    done = Removed()
+    for delivery in expiry.expired(services.engine, to_rfc3339(services.clock())):
+        _note(done, delivery, _removed(services, delivery))
+    for delivery, folder in list(_only_staged(services)):
+        _note(done, delivery, _unstaged(services, delivery, folder))
+    done.reports = remove_old_reports(services)
+    if done.gone:
+        services.checkpoint()
+    return done
+
+
+def remind(services: Services) -> list[str]:
+    """Record the reminders that are due and were not given yet; one line for each."""
+    now = services.clock()
+    until = to_rfc3339(now + timedelta(days=max(REMIND_DAYS)))
+    lines = []
+    for delivery in expiry.unclaimed(services.engine, to_rfc3339(now), until):
+        days = reminder_due(from_rfc3339(str(delivery.published_at)), from_rfc3339(str(delivery.expires_at)), now)
+        if days is not None and expiry.remind(services.ledger, delivery, days):
+            last = dutch_date(from_rfc3339(str(delivery.expires_at)))
+            lines.append(
+                f"{_name(delivery)}: {delivery.recipient} has not fetched it, and on {last} it is removed: tell them"
+            )
+    return lines
+
+
+def reminder_due(published: datetime, expires: datetime, now: datetime) -> int | None:
+    """The nearest of `REMIND_DAYS` that is reached; one that lay before the publication is none."""
+    days = [each for each in REMIND_DAYS if published <= expires - timedelta(days=each) <= now < expires]
+    return min(days, default=None)
+
+
+def require_time_left(services: Services, name: str, expires: datetime) -> None:
+    """`DeliveryStateError` if bytes with this end would be published after it: their signed manifest says so."""
+    if services.clock() >= expires:
+        raise DeliveryStateError(
+            f"delivery {name} could be fetched until {to_rfc3339(expires)[:16]}Z, as its signed manifest says, and is "
+            "not published after that: use mode correct, which makes a new edition"
+        )
+
+
+def _removed(services: Services, delivery: Delivery) -> GlaError | bool:
+    """True if it is gone, False if a worker holds it, or why it is not gone."""
+    begun = expiry.begin(services.ledger, delivery.id)
+    if begun is None:
+        return False
+    return _told(services, begun, lambda: _remove_everywhere(services, begun))
+
+
+def _remove_everywhere(services: Services, delivery: Delivery) -> dict[str, object]:
+    with reading(services.engine) as connection:
+        agreement: Agreement = unaltered(store.get(connection, delivery.agreement_id))
+    folder = delivery_folder(delivery.agreement_id, delivery.period, delivery.edition)
+    with services.open_destination(agreement) as transport:
+        was_there = remove(transport, folder, MANIFEST_NAME)
+    staged = _discard(services.settings.staging_dir / delivery.id)
+    return {"destination": agreement.destination, "was_there": was_there, "was_staged": staged}
+
+
+def _unstaged(services: Services, delivery: Delivery, folder: Path) -> GlaError | bool:
+    def discard() -> dict[str, object]:
+        if delivery.sealed is not None:  # it may have appeared, and its worker died before it could record that
+            return _remove_everywhere(services, delivery)
+        return {"destination": None, "was_there": False, "was_staged": _discard(folder)}
+
+    return _told(services, delivery, discard)
+
+
+def _told(services: Services, delivery: Delivery, work: Callable[[], dict[str, object]]) -> GlaError | bool:
+    """Do it, and record what came of it. Without a ledger nothing goes on."""
+    try:
+        expiry.removed(services.ledger, delivery, work())
+        return True
+    except LedgerUnavailable:
+        raise
+    except GlaError as error:
+        failure = error
+    except Exception as error:  # noqa: BLE001 - of a library; one delivery must not hold up the others
+        failure = unexpected(f"removing delivery {delivery.id}", error)
+    expiry.not_removed(services.ledger, delivery, failure)
+    return failure
+
+
+def _only_staged(services: Services) -> Iterator[tuple[Delivery, Path]]:
+    """What is staged and was never published: sealed, until the end that its manifest has; else for as long after the
+    last try as a delivery is kept.
+    """
+    now = services.clock()
+    kept = timedelta(days=services.settings.delivery.retention_days)
+    for folder in sorted(services.settings.staging_dir.glob("[0-9a-f]*")):
+        with reading(services.engine) as connection:
+            delivery = deliveries.find_by_id(connection, folder.name)
+        if delivery is None or delivery.published_at is not None or delivery.is_held(to_rfc3339(now)):
+            continue
+        sealed = None if delivery.sealed is None else Sealed.from_json(delivery.sealed)
+        end = from_rfc3339(delivery.updated_at) + kept if sealed is None else sealed.expires_at
+        if end <= now:
+            yield delivery, folder
+
+
+def _discard(folder: Path) -> bool:
+    """Remove what is staged for a delivery; False if there was nothing."""
+    if not folder.exists():
+        return False
+    with disk_errors():
+        shutil.rmtree(folder)
+    return True
+
+
+def _note(done: Removed, delivery: Delivery, outcome: GlaError | bool) -> None:
+    if outcome is True:
+        done.gone.append(_name(delivery))
+    elif outcome is not False:
+        done.problems.append(f"{_name(delivery)}: {outcome}")
+        logger.warning("%s is not removed: %s", _name(delivery), outcome)
+
+
+def _name(delivery: Delivery) -> str:
+    return delivery.name.removeprefix("delivery:")
