@@ -23,10 +23,10 @@ from paramiko.common import MSG_CHANNEL_DATA
 from apps.dropzone.accounts import AccountsFile
 from apps.dropzone.incoming import Limits
 from apps.dropzone.login import Login
-from apps.dropzone.packets import Packets
 from apps.dropzone.sftp import RecipientFiles, ZoneSftp
 from core.settings import DropzoneSettings
 from core.ssh import SSH_CIPHERS, SSH_KEY_EXCHANGE, SSH_MACS
+from core.ssh_packets import Packets
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from paramiko import sftp
 from apps.dropzone.incoming import INCOMING, RECEIPT_FILES, RECEIPTS, Area, Limits, Receiving
 from apps.dropzone.login import Login
 from apps.dropzone.namespace import Namespace, Node, segments
-from apps.dropzone.packets import send
 from apps.dropzone.reading import READ_BYTES, Reading, Session
 from apps.dropzone.spool import SessionSpool
 from core.ids import new_id
+from core.ssh_packets import send
 from schemas.receipts import SIGNATURE_BYTES
 
 if TYPE_CHECKING:
