@@ -1,9 +1,9 @@
 """The SSH packets (RFC 4253, section 6) of one connection: paramiko's, with less work for each byte that is sent.
 
-They are those of our drop zone and of what we send to others. What is sent goes from one buffer through the cipher into
-another and onto the wire, many packets at once; paramiko would copy it about ten times. What comes in is read ahead, and
-a packet that is larger than any we accept ends the connection: paramiko would collect four gigabytes from a stranger
-before it looks at them.
+Our drop zone has them, and so has what we send to others. What is sent goes from one buffer through the cipher into
+another and onto the wire, many packets at once; paramiko would copy it about ten times. What comes in is read ahead,
+and a packet that is larger than any we accept ends the connection: paramiko would collect four gigabytes from a
+stranger before it looks at them.
 
 This module uses internals of `paramiko.packet.Packetizer`; the lock pins its version, and clients judge the result.
 """

@@ -11,13 +11,14 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import paramiko
 from paramiko.agent import AgentSSH
 
 from core.errors import DestinationRefused, DestinationUnreachable, HostKeyMismatch, UnusableInput
 from core.ssh import SSH_CIPHERS, SSH_HOST_KEYS, SSH_KEY_EXCHANGE, SSH_MACS
+from core.ssh_packets import Packets
 from schemas.accounts import blob_fingerprint, key_blob
 
 FOREIGN = (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError)  # what paramiko raises when a wire breaks
@@ -74,9 +75,9 @@ class SshConnection:
         self._open: list[paramiko.Transport] = []
         try:
             with _identity(server, login) as key:
-                wire: socket.socket | paramiko.Channel = self._dialled(bastion or server)
+                wire: socket.socket | _Tunnel = self._dialled(bastion or server)
                 if bastion is not None:
-                    wire = self._forwarded(self._logged_in(wire, bastion, key), bastion, server)
+                    wire = _Tunnel(self._forwarded(self._logged_in(wire, bastion, key), bastion, server))
                 self._transport = self._logged_in(wire, server, key)
         except BaseException:
             self.close()
@@ -124,9 +125,7 @@ class SshConnection:
             raise DestinationRefused(f"the bastion {bastion} does not let us through to {server}: ask its owner to")
         return channel
 
-    def _logged_in(
-        self, wire: socket.socket | paramiko.Channel, server: SshServer, key: paramiko.PKey
-    ) -> paramiko.Transport:
+    def _logged_in(self, wire: socket.socket | _Tunnel, server: SshServer, key: paramiko.PKey) -> paramiko.Transport:
         transport = _tried(server, lambda: self._greeted(wire, server))
         _check_host_key(server, transport.get_remote_server_key().asbytes())
         refused = _tried(server, lambda: not _accepted(transport, server.user, key))
@@ -136,8 +135,10 @@ class SshConnection:
             raise DestinationUnreachable(f"{server} ended the connection during the login: run again")
         return transport
 
-    def _greeted(self, wire: socket.socket | paramiko.Channel, server: SshServer) -> paramiko.Transport:
-        transport = paramiko.Transport(wire, default_window_size=_WINDOW_BYTES)
+    def _greeted(self, wire: socket.socket | _Tunnel, server: SshServer) -> paramiko.Transport:
+        transport = paramiko.Transport(
+            cast("socket.socket", wire), default_window_size=_WINDOW_BYTES, packetizer_class=Packets
+        )
         self._open.append(transport)
         _restrict(transport, server)
         transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = self._patience.connect
@@ -185,6 +186,21 @@ def _accepted(transport: paramiko.Transport, user: str, key: paramiko.PKey) -> b
     except paramiko.AuthenticationException:
         return False
     return True
+
+
+class _Tunnel:
+    """A channel through a bastion, as the socket that a connection to the server behind it needs."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def recv_into(self, buffer: memoryview) -> int:
+        some = self._channel.recv(len(buffer))
+        buffer[: len(some)] = some
+        return len(some)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
 
 
 class _Agent(AgentSSH):
