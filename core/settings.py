@@ -32,7 +32,7 @@ class DropzoneSettings(BaseModel):
     max_per_address: int = Field(default=40, gt=0)  # that are logged in; of IPv6 a /64 is one address
     max_strangers: int = Field(default=40, gt=0)  # that are not logged in; the oldest makes room
     max_strangers_per_address: int = Field(default=15, gt=0)
-    connections_per_minute: int = Field(default=300, gt=0)  # of one address, and so many at once
+    connections_per_minute: int = Field(default=300, gt=0)  # of one address; those beyond wait a little
     login_failures: int = Field(default=10, gt=0)  # in a row, of one address, that lock it out: 5 s, then twice as long
     lockout_seconds: int = Field(default=900, gt=0)  # but no longer than this
     upload_bytes: int = Field(default=256 * 1024 * 1024, gt=0)  # of one file; nine million people are 99 MB of CSV

@@ -6,7 +6,8 @@ first: it is what both OpenSSH and paramiko do fastest.
 
 from __future__ import annotations
 
-SSH_CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr")
+SSH_FAST_CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com")
+SSH_CIPHERS = (*SSH_FAST_CIPHERS, "aes256-ctr", "aes192-ctr", "aes128-ctr")
 SSH_MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com")
 SSH_KEY_EXCHANGE = ("mlkem768x25519-sha256", "curve25519-sha256@libssh.org")
 SSH_HOST_KEYS = (

@@ -2,8 +2,8 @@
 
 A connection is a stranger until it has logged in. Strangers are held apart: they are few, and when there are too many
 the oldest of them leaves, so that connections that do nothing keep nobody out who logs in at once. An address (of IPv6:
-its /64) may come so often in a minute, and waits longer and longer after logins that failed. A lockout is never of a
-recipient's name: anybody could lock out anybody.
+its /64) that comes often waits a little, and is locked out longer and longer after logins that failed. A lockout is
+never of a recipient's name: anybody could lock out anybody.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from core.settings import DropzoneSettings
 
+_AT_ONCE = 15  # connections of one address that need not wait
+_LONGEST_WAIT_SECONDS = 10.0
 _MOST_ADDRESSES = 10_000  # that are remembered; the one that came longest ago is forgotten first
 _FIRST_LOCKOUT_SECONDS = 5.0  # doubled by each failure that follows
 _FORGET_SECONDS = 3600.0  # after which a failure is forgotten
@@ -43,7 +45,7 @@ class Visitor:
 class _Address:
     """What is remembered of an address."""
 
-    tokens: float
+    tokens: float  # connections that it may make without waiting; below 0: so many are waiting
     at: float
     failures: int = 0
     locked_until: float = 0.0
@@ -59,16 +61,22 @@ class Door:
         self._visitors: list[Visitor] = []
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
 
-    def come(self, address: str, now: float) -> Visitor:
-        """A connection of `address`, or `Refused`."""
+    def come(self, address: str, now: float) -> float:
+        """A connection of `address`: until when it waits before it is served, mostly not at all. Or `Refused`."""
         known = self._known(address, now)
+        rate = self._settings.connections_per_minute / 60
+        wait = max(0.0, 1 - known.tokens) / rate
         if now < known.locked_until:
             raise self._refusal(known, now, f"locked out after {known.failures} logins that failed")
         if len(self._visitors) >= self._settings.max_connections + 2 * self._settings.max_strangers:
             raise self._refusal(known, now, "there are too many connections")
-        if known.tokens < 1:
+        if wait > _LONGEST_WAIT_SECONDS:
             raise self._refusal(known, now, "it comes too often")
         known.tokens -= 1
+        return now + wait
+
+    def begin(self, address: str, now: float) -> Visitor:
+        """It is served from now on."""
         visitor = Visitor(address, now)
         self._visitors.append(visitor)
         return visitor
@@ -120,12 +128,11 @@ class Door:
         return wait
 
     def _known(self, address: str, now: float) -> _Address:
-        most = float(self._settings.connections_per_minute)
         network = _network(address)
         known = self._addresses.pop(network, None)
         if known is None or now - known.at > _FORGET_SECONDS:
-            known = _Address(most, now)
-        known.tokens = min(most, known.tokens + (now - known.at) * most / 60)
+            known = _Address(_AT_ONCE, now)
+        known.tokens = min(_AT_ONCE, known.tokens + (now - known.at) * self._settings.connections_per_minute / 60)
         known.at = now
         self._addresses[network] = known  # as the last
         if len(self._addresses) > _MOST_ADDRESSES:

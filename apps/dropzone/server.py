@@ -9,6 +9,7 @@ This process has no threads and does nothing but accept, so that it can fork; se
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import gc
 import logging
@@ -41,6 +42,7 @@ SPOOL = "spool"
 _TICK_SECONDS = 0.5
 _KILL_SECONDS = 15.0  # a process that was told to end and does not is killed
 _FOLDER_MODE = 0o750
+_MOST_WAITING = 256
 _BACKLOG = 512  # connections that wait to be accepted; a burst must not be refused by the system
 _MESSAGE_BYTES = 1024
 _OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -54,6 +56,15 @@ class _Process:
     visitor: Visitor
     line: socket.socket
     kill_at: float = float("inf")
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A connection of an address that comes often."""
+
+    start_at: float
+    client: socket.socket
+    address: str
 
 
 class _Closable(Protocol):
@@ -74,6 +85,7 @@ class Dropzone:
             folder.mkdir(parents=True, exist_ok=True, mode=_FOLDER_MODE)
         self._door = Door(settings)
         self._processes: list[_Process] = []
+        self._waiting: list[_Waiting] = []  # by the time at which they begin
         self._signals: list[int] = []
         self._stopping = False
         self._own: list[_Closable] = []  # what no process of a connection keeps
@@ -96,8 +108,9 @@ class Dropzone:
             gc.freeze()  # what is here now stays shared with the processes that are forked
             ready(self.port)
             while not (self._stopping and not self._processes):
-                for key, _ in self._selector.select(_TICK_SECONDS):
+                for key, _ in self._selector.select(self._pause()):
                     key.data()
+                self._begin_waiting()
                 while self._signals:
                     self._obey(self._signals.pop(0))
                 self._kill_what_hangs()
@@ -109,6 +122,9 @@ class Dropzone:
         if not self._stopping:
             self._selector.unregister(self._listener)
             self._listener.close()
+            for waiting in self._waiting:
+                waiting.client.close()
+            self._waiting.clear()
         for process in self._processes:
             self._tell(process, "the server stops" if self._stopping else STOP)
             process.kill_at = time.monotonic() + _KILL_SECONDS + (0 if self._stopping else self._settings.stop_seconds)
@@ -134,20 +150,38 @@ class Dropzone:
             logger.error("cannot accept a connection: %s", type(error).__name__)  # noqa: TRY400
             time.sleep(_TICK_SECONDS)
             return
-        with client:  # the process has its own
-            try:
-                visitor = self._door.come(str(address), time.monotonic())
-            except Refused as refused:
-                if refused.line:
-                    logger.warning("connection refused: address=%s: %s", address, refused.line)
-                return
-            if (oldest := self._door.too_many(visitor)) is not None:
-                self._end(oldest, "it had not logged in, and makes room for others")
-            try:
-                self._fork(client, visitor)
-            except OSError as error:
-                self._door.leave(visitor)
-                logger.error("connection refused: address=%s: %s", address, type(error).__name__)  # noqa: TRY400
+        try:
+            start_at = self._door.come(str(address), time.monotonic())
+        except Refused as refused:
+            client.close()
+            if refused.line:
+                logger.warning("connection refused: address=%s: %s", address, refused.line)
+            return
+        bisect.insort(self._waiting, _Waiting(start_at, client, str(address)), key=lambda each: each.start_at)
+        if len(self._waiting) > _MOST_WAITING:
+            self._waiting.pop().client.close()
+
+    def _begin_waiting(self) -> None:
+        while self._waiting and self._waiting[0].start_at <= time.monotonic():
+            waiting = self._waiting.pop(0)
+            with waiting.client as client:  # the process has its own
+                self._begin(client, waiting.address)
+
+    def _begin(self, client: socket.socket, address: str) -> None:
+        visitor = self._door.begin(address, time.monotonic())
+        if (oldest := self._door.too_many(visitor)) is not None:
+            self._end(oldest, "it had not logged in, and makes room for others")
+        try:
+            self._fork(client, visitor)
+        except OSError as error:
+            self._door.leave(visitor)
+            logger.error("connection refused: address=%s: %s", address, type(error).__name__)  # noqa: TRY400
+
+    def _pause(self) -> float:
+        """How long to wait for something to happen."""
+        if not self._waiting:
+            return _TICK_SECONDS
+        return min(_TICK_SECONDS, max(0.0, self._waiting[0].start_at - time.monotonic()))
 
     def _fork(self, client: socket.socket, visitor: Visitor) -> None:
         self._zone.accounts.refresh()  # so that not every process has to parse it
@@ -173,7 +207,8 @@ class Dropzone:
             signal.set_wakeup_fd(-1)
             for number in _OURS:
                 signal.signal(number, signal.SIG_IGN)  # the server is told, and tells us
-            for each in [*self._own, *(process.line for process in self._processes)]:
+            others = (waiting.client for waiting in self._waiting)
+            for each in [*self._own, *others, *(process.line for process in self._processes)]:
                 each.close()
             Connection(client, visitor.address, line, self._zone, self._host_key).run()
             status = 0
