@@ -30,7 +30,7 @@ check: .venv/dev  ## lint, types, layers, secrets, generated files
 	$(BIN)/python infra/find_secrets.py
 	$(BIN)/python infra/generate_docs.py --check
 
-bench: .venv/dev infra/.packages .venv-bench/.done  ## measure against the shell pipeline; writes bench/results.json
+bench: .venv/dev infra/.packages .venv-bench/.done .venv-run/.done  ## measure against the shell pipeline; writes bench/results.json
 	PYTHONPATH=. $(BIN)/python bench/run.py
 	$(BIN)/python infra/generate_docs.py
 
@@ -52,7 +52,7 @@ lock: .venv/dev  ## resolve the dependencies anew
 		bench/requirements.in -o bench/requirements.lock
 
 clean:  ## remove the environments and what a local run wrote
-	rm -rf .venv .venv-judge .venv-bench .gla .cache tests/npm/node_modules
+	rm -rf .venv .venv-judge .venv-bench .venv-run .gla .cache tests/npm/node_modules
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed: make PYTHON=..."'
@@ -93,4 +93,12 @@ tests/npm/node_modules/.done: tests/npm/package-lock.json infra/.packages
 	@echo "installing what our deliveries are measured against ..."
 	@rm -rf .venv-bench && $(BIN)/python -m venv .venv-bench
 	@$(BIN)/uv pip sync -q --python .venv-bench/bin/python --require-hashes $<
+	@touch $@
+
+# What is measured is what runs in production: pandera imports hypothesis wherever it is, which takes a third of a second.
+.venv-run/.done: requirements.lock pyproject.toml | .venv/dev
+	@echo "installing the environment of production, which is measured ..."
+	@rm -rf .venv-run && $(BIN)/python -m venv .venv-run
+	@.venv-run/bin/python -m pip --disable-pip-version-check -q install --no-deps --require-hashes -r $<
+	@.venv-run/bin/python -m pip --disable-pip-version-check -q install --no-deps --no-build-isolation -e .
 	@touch $@

@@ -67,7 +67,7 @@ class Bench:
         """A delivery; each after the first is a new edition, which changes nothing in the work."""
         again = self.services.ledger.latest_edition("GLA-BENCH", Period.parse(PERIOD))
         mode = ["--mode", "correct", "--reason", "measurement"] if again else []
-        command = [sys.executable, "-m", "apps.cli.main", "deliver", "GLA-BENCH", PERIOD, *mode]
+        command = [*run.GLA, "deliver", "GLA-BENCH", PERIOD, *mode]
         return run.timed(command, {**run.ENVIRONMENT, "GLA_HOME": str(self.home)})
 
     def shell(self, _number: int) -> tuple[float, float]:

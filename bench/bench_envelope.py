@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from keys.private.identities import generate_identity
 
 SIZE = 1 << 30
 _BLOCK = 1 << 24
-OURS = [sys.executable, "-m", "apps.cli.main", "envelope"]
+OURS = [*run.GLA, "envelope"]
 
 
 def measure(_work: Path) -> dict[str, float]:

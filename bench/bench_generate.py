@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 from pathlib import Path
 
 import run
@@ -14,7 +13,7 @@ ROWS = int(os.environ.get("GLA_BENCH_GENERATED_ROWS", "24000000"))
 
 def measure(work: Path) -> dict[str, float]:
     """The product that all other benchmarks use; the file is deleted with the work folder."""
-    command = [sys.executable, "-m", "apps.cli.main", "data", "generate", "inkomstenverhoudingen"]
+    command = [*run.GLA, "data", "generate", "inkomstenverhoudingen"]
     command += ["--rows", str(ROWS), "--out", str(work / "made.parquet")]
     measured = [run.timed(command, run.ENVIRONMENT) for _ in range(run.PAIRS)]
     return {

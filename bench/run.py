@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+GLA = [str(ROOT / ".venv-run" / "bin" / "python"), "-m", "apps.cli.main"]  # as in production
 ENVIRONMENT = dict(os.environ)  # before anything is imported that changes it, as Polars does
 PAIRS = int(os.environ.get("GLA_BENCH_PAIRS", "3"))
 
@@ -38,7 +39,7 @@ def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float
 def generated(product: str, path: Path, rows: int) -> None:
     """Synthetic data, made by a child: a process starts with the peak memory of the one that started it."""
     command = ["data", "generate", product, "--rows", str(rows), "--seed", "1", "--out", str(path)]
-    subprocess.run([sys.executable, "-m", "apps.cli.main", *command], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*GLA, *command], check=True, stdout=subprocess.DEVNULL)
 
 
 def pairs(

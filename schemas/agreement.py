@@ -114,9 +114,12 @@ class Agreement:
         return None
 
 
-def load_agreement(data: bytes) -> Agreement:
-    """Read an agreement from YAML or JSON bytes; `UnusableInput` names the property that is missing or wrong."""
-    return _read(load_contract(data))
+def load_agreement(data: bytes, *, obeys: bool = False) -> Agreement:
+    """Read an agreement from YAML or JSON bytes; `UnusableInput` names the property that is missing or wrong.
+
+    `obeys`: these bytes were found to obey ODCS before (`schemas.contract`).
+    """
+    return _read(load_contract(data, obeys=obeys))
 
 
 def is_agreement(document: Mapping[str, Any]) -> bool:

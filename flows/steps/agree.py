@@ -7,6 +7,8 @@ it, and the recipient's assent against the fingerprint that the sealed document 
 
 from __future__ import annotations
 
+import functools
+
 from agreements import rules, store
 from core.canonical import sha256_hex
 from core.clock import dutch_date
@@ -29,9 +31,9 @@ def agree(services: Services, agreement_id: str) -> Agreement:
 
 def verify_stored(services: Services, stored: store.StoredAgreement) -> Agreement:
     """Check bytes and signatures only; says nothing about dates or state."""
-    agreement = unaltered(stored)
     custody, document = services.custody, stored.document
     sealed = custody.verify(Role.AGREEMENT_SEAL, stored.sender_signature, document, Namespace.AGREEMENT)
+    agreement = unaltered(stored, obeys=sealed.valid)  # nothing else gets our seal
     sealed.require(f"agreement {stored.id} does not bear our seal, offer it again")
     if stored.recipient_signature is None:
         raise SignerUnknown(f"agreement {stored.id} has no assent of {stored.recipient}: run gla agreement accept")
@@ -56,11 +58,14 @@ def _check_sender(custody: Custody, agreement: Agreement) -> None:
         raise SignerUnknown(f"agreement {agreement.id} names another post-quantum key than ours: offer it again")
 
 
-def unaltered(stored: store.StoredAgreement) -> Agreement:
-    """The agreement in the bytes that were offered; nothing is said of signatures. `AgreementAltered` if not."""
+def unaltered(stored: store.StoredAgreement, *, obeys: bool = False) -> Agreement:
+    """The agreement in the bytes that were offered; nothing is said of signatures. `AgreementAltered` if not.
+
+    `obeys`: these bytes are known to obey ODCS.
+    """
     if sha256_hex(stored.document) == stored.digest:
         try:
-            agreement = load_agreement(stored.document)
+            agreement = _loaded(stored.document, obeys=obeys)
         except GlaError:
             agreement = None
         if agreement and (agreement.canonical, agreement.id, agreement.recipient) == (
@@ -70,6 +75,12 @@ def unaltered(stored: store.StoredAgreement) -> Agreement:
         ):
             return agreement
     raise AgreementAltered(f"agreement {stored.id} is not the document that was offered: restore it or offer it again")
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded(document: bytes, *, obeys: bool) -> Agreement:
+    """The same bytes are the same agreement, however often a delivery asks."""
+    return load_agreement(document, obeys=obeys)
 
 
 def _check_assent(stored: store.StoredAgreement, signature: str, fingerprint: str) -> None:

@@ -1,8 +1,9 @@
 """The rows of a delivery as sealed files: one, or parts of the agreed size.
 
 A part of a number of rows is written, encrypted and staged in a thread of its own, beside the next ones; a part of a
-number of bytes ends where it is full, so those come one after another. The same rows give the same parts. Memory is
-bounded: each thread has a short queue, and whoever reads waits for room in it.
+number of bytes ends where it is full, so those come one after another. Whoever reads also encodes, so that a single
+part takes two threads. The same rows give the same parts. Memory is bounded: each thread has a short queue, and whoever
+reads waits for room in it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import polars as pl
 
@@ -31,7 +33,8 @@ class Part:
     sealed: ManifestFile
 
 
-Stage = Callable[[int, Iterator[pl.DataFrame]], list[Part]]
+T = TypeVar("T")
+Stage = Callable[[int, Iterator[T]], list[Part]]
 Tell = Callable[[int], None]  # how many rows were handed over
 
 
@@ -39,12 +42,12 @@ class _Stopped(Exception):
     """Raised where a part would read its next batch, when it is to be abandoned."""
 
 
-class _Writing(threading.Thread):
-    """Stages one part from the frames that `put` hands over; `ended` gives what came of it, or raises."""
+class _Writing(threading.Thread, Generic[T]):
+    """Stages one part from what `put` hands over; `ended` gives what came of it, or raises."""
 
-    def __init__(self, number: int, stage: Stage) -> None:
+    def __init__(self, number: int, stage: Stage[T]) -> None:
         super().__init__(name=f"part {number}")
-        self._waiting: queue.Queue[pl.DataFrame | None] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[T | None] = queue.Queue(_WAITING)
         self._number, self._stage = number, stage
         self._stopped = self._read_to_end = False
         self._parts: list[Part] = []
@@ -53,16 +56,16 @@ class _Writing(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._parts = self._stage(self._number, self._frames())
+            self._parts = self._stage(self._number, self._items())
         except BaseException as error:  # noqa: BLE001 - it is raised in the thread that can act on it
             self._error = error
         for _ in self._rest():  # whoever puts must not wait for ever
             continue
 
-    def put(self, frame: pl.DataFrame) -> None:
+    def put(self, item: T) -> None:
         if self._error is not None:
             raise self._error
-        self._waiting.put(frame)
+        self._waiting.put(item)
 
     def end(self) -> None:
         """There is no more to put."""
@@ -81,29 +84,31 @@ class _Writing(threading.Thread):
                 self._waiting.put(None, timeout=_SECONDS)
             self.join(_SECONDS)
 
-    def _frames(self) -> Iterator[pl.DataFrame]:
-        for frame in self._rest():
+    def _items(self) -> Iterator[T]:
+        for item in self._rest():
             if self._stopped:
                 break
-            yield frame
+            yield item
         if self._stopped:
             raise _Stopped
 
-    def _rest(self) -> Iterator[pl.DataFrame]:
+    def _rest(self) -> Iterator[T]:
         while not self._read_to_end:
-            frame = self._waiting.get()
-            self._read_to_end = frame is None
-            if frame is not None:
-                yield frame
+            item = self._waiting.get()
+            self._read_to_end = item is None
+            if item is not None:
+                yield item
 
 
-def staged_parts(frames: Iterable[pl.DataFrame], rows: int | None, stage: Stage, tell: Tell) -> list[Part]:
-    """Hand `frames` over to `stage`, in parts of `rows` rows or as one; what it gives, in order.
+def staged_parts(
+    frames: Iterable[pl.DataFrame], rows: int | None, encode: Callable[[pl.DataFrame], T], stage: Stage[T], tell: Tell
+) -> list[Part]:
+    """Hand `frames`, each encoded here, over to `stage`, in parts of `rows` rows or as one; what it gives, in order.
 
     Without any row there is one part, without frames. An error in any part, or in `frames`, stops all of them.
     """
     at_once = min(os.cpu_count() or 1, _MOST_THREADS)
-    writing: list[_Writing] = []
+    writing: list[_Writing[T]] = []
     parts: list[Part] = []
     begun = total = 0
     try:
@@ -115,7 +120,7 @@ def staged_parts(frames: Iterable[pl.DataFrame], rows: int | None, stage: Stage,
                     parts += writing.pop(0).ended()
                 writing.append(_Writing(number, stage))
                 begun = number
-            writing[-1].put(frame)
+            writing[-1].put(encode(frame))
             total += frame.height
             tell(total)
         if not begun:

@@ -20,7 +20,7 @@ from core.clock import from_rfc3339, to_rfc3339
 from core.ids import checked_name
 from core.period import Period
 from flows.steps.extract import Read
-from flows.steps.formats import row_writer
+from flows.steps.formats import row_format
 from flows.steps.kept_parts import KeptParts
 from flows.steps.order import Order
 from flows.steps.same_data import is_same, mark
@@ -115,7 +115,7 @@ def seal(
             form=form,
             folder=folder,
             open_envelope=open_envelope,
-            open_writer=partial(row_writer, agreement, order.period, empty=empty),
+            row_format=row_format(agreement, order.period, empty),
             kept=kept,
         )
         parts = rows_sealer.seal(checked, progress)

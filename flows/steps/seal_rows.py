@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from core.errors import UnusableInput
-from flows.steps.formats import CONTENT_TYPES, RowWriter
+from flows.steps.formats import CONTENT_TYPES, Encoded, RowFormat
 from flows.steps.kept_parts import KeptParts
 from flows.steps.parts import Part, staged_parts
 from flows.steps.staging import DigestingWriter, Digests, Nowhere, as_file, manifest_file, staged_file
@@ -23,8 +23,7 @@ from schemas.manifest import PakbonFile
 
 Progress = Callable[[int, int], None]  # rows and ciphertext bytes so far
 OpenEnvelope = Callable[[BinaryWriter], Sealer | WholeOrNothing]
-OpenWriter = Callable[[DigestingWriter], RowWriter]
-FramesFor = Callable[[Digests], Iterable[pl.DataFrame]]  # the frames of a file, of which so much is written
+RowsFor = Callable[[Digests], Iterable[Encoded]]  # the rows of a file, of which so much is written
 
 _PIECE_ROWS = 50_000  # of a part that is limited in bytes: its size is looked at after each piece
 _HELD_BACK = 1024 * 1024  # bytes that a writer and a compressor may not have written yet, and an envelope's header
@@ -38,7 +37,7 @@ class RowSealer:
     form: EnvelopeForm
     folder: Path
     open_envelope: OpenEnvelope
-    open_writer: OpenWriter
+    row_format: RowFormat
     kept: KeptParts
     _staged: list[DigestingWriter] = field(default_factory=list)
 
@@ -51,13 +50,13 @@ class RowSealer:
         size = self.agreement.part_size
         if size is not None and size.bytes is not None:
             most = size.bytes
-            return staged_parts(frames, None, lambda _, some: self._stage_by_bytes(some, most), tell)
-        rows = None if size is None else size.rows
-        return staged_parts(frames, rows, lambda number, some: [self._stage(number, lambda _: some)], tell)
+            return staged_parts(frames, None, _as_it_is, lambda _, some: self._stage_by_bytes(some, most), tell)
+        rows, encode = None if size is None else size.rows, self.row_format.encode
+        return staged_parts(frames, rows, encode, lambda number, some: [self._stage(number, lambda _: some)], tell)
 
     def _stage_by_bytes(self, frames: Iterator[pl.DataFrame], most: int) -> list[Part]:
         """Parts of at most `most` bytes, one after another."""
-        pieces = _Pieces(frames)
+        pieces = _Pieces(frames, self.row_format.encode)
         parts: list[Part] = []
         while not parts or not pieces.at_end:
             parts.append(self._stage(len(parts) + 1, partial(pieces.until_full, most)))
@@ -68,26 +67,26 @@ class RowSealer:
                 )
         return parts
 
-    def _stage(self, number: int, frames_for: FramesFor) -> Part:
+    def _stage(self, number: int, rows_for: RowsFor) -> Part:
         name = self._name(number)
         sealed_name = f"{name}{self.form.suffix}"
         if sealed_name in self.kept:
-            plain = self._written(name, DigestingWriter(Nowhere()), frames_for)
+            plain = self._written(name, DigestingWriter(Nowhere()), rows_for)
             return Part(plain, self.kept.sealed(self.folder, sealed_name, plain))
         with staged_file(self.folder, sealed_name) as target:
             self._staged.append(target)
             with self.open_envelope(as_file(target)) as sealer:
-                plain = self._written(name, DigestingWriter(sealer), frames_for)
+                plain = self._written(name, DigestingWriter(sealer), rows_for)
         part = Part(plain, manifest_file(self.form, name, target, CONTENT_TYPES[self.agreement.file_format]))
         self.kept.add(self.folder, part)
         return part
 
-    def _written(self, name: str, target: DigestingWriter, frames_for: FramesFor) -> PakbonFile:
+    def _written(self, name: str, target: DigestingWriter, rows_for: RowsFor) -> PakbonFile:
         rows = 0
-        with self.open_writer(target) as writer:
-            for frame in frames_for(target.digests):
-                writer.write(frame)
-                rows += frame.height
+        with self.row_format.open(target) as writer:
+            for encoded in rows_for(target.digests):
+                writer.write(encoded)
+                rows += encoded.rows
         return PakbonFile(filename=name, size=target.digests.size, checksum=target.digests.checksum(), rows=rows)
 
     def _name(self, number: int) -> str:
@@ -95,18 +94,22 @@ class RowSealer:
         return f"{self.agreement.contract.table.name}{part}.{self.agreement.file_format}"
 
 
-class _Pieces:
-    """Frames in small pieces, of which one that does not fit waits for the next part."""
+def _as_it_is(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame
 
-    def __init__(self, frames: Iterable[pl.DataFrame]) -> None:
-        self._pieces = chain.from_iterable(frame.iter_slices(_PIECE_ROWS) for frame in frames)
+
+class _Pieces:
+    """Rows in small pieces, of which one that does not fit waits for the next part."""
+
+    def __init__(self, frames: Iterable[pl.DataFrame], encode: Callable[[pl.DataFrame], Encoded]) -> None:
+        self._pieces = map(encode, chain.from_iterable(frame.iter_slices(_PIECE_ROWS) for frame in frames))
         self._next = next(self._pieces, None)
 
     @property
     def at_end(self) -> bool:
         return self._next is None
 
-    def until_full(self, most: int, written: Digests) -> Iterator[pl.DataFrame]:
+    def until_full(self, most: int, written: Digests) -> Iterator[Encoded]:
         """Pieces until the next one, half larger than any before, might make the file larger than `most` bytes."""
         room, largest = most - most // 1000 - _HELD_BACK, 0
         while self._next is not None:

@@ -14,7 +14,6 @@ from core.errors import KeyUnusable
 from core.files import new_file
 from keys.private import material
 from keys.private.material import Material
-from keys.private.token import create_token_key, load_token_signer
 from keys.private.uri import FileUri, KeyUri, TokenUri, parse_key_uri
 from keys.roles import SSH_ROLES, Role
 
@@ -62,6 +61,8 @@ class KeyPlaces:
     def make(self, role: Role, uri: KeyUri, content: bytes | None = None) -> None:
         """Make a new key at `uri`, of this content where one is given; never in place of another."""
         if isinstance(uri, TokenUri):
+            from keys.private.token import create_token_key  # noqa: PLC0415 - slow to import, and few have a token
+
             create_token_key(uri)
             return
         if not isinstance(uri, FileUri):
@@ -82,6 +83,8 @@ class KeyPlaces:
         """The key itself, from where the settings say or from `uri`."""
         place = uri or self.uri(role)
         if isinstance(place, TokenUri):
+            from keys.private.token import load_token_signer  # noqa: PLC0415
+
             return load_token_signer(place)
         if isinstance(place, FileUri) and place.path.parent == self.directory:
             self.check_directory()

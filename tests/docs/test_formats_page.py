@@ -11,7 +11,7 @@ from typing import get_args
 import polars as pl
 
 from core.period import Period
-from flows.steps.formats import row_writer
+from flows.steps.formats import row_format
 from flows.steps.staging import DigestingWriter
 from schemas.agreement import FileFormat, OnEmpty
 from schemas.fixed_width import MOST_CHARACTERS, MOST_DIGITS
@@ -46,8 +46,9 @@ def test_the_example_of_fixed_width_is_what_is_written():
     )
     target = io.BytesIO()
     agreement = an_agreement(example_columns(), format="fixed", sums=["bedrag"])
-    with row_writer(agreement, Period.parse("2026-03"), DigestingWriter(target), rows.clear()) as writer:
-        writer.write(rows)
+    form = row_format(agreement, Period.parse("2026-03"), rows.clear())
+    with form.open(DigestingWriter(target)) as writer:
+        writer.write(form.encode(rows))
     assert target.getvalue() == shown()
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from core.errors import RowsInvalid
 from core.period import Period
-from flows.steps.formats import row_writer
+from flows.steps.formats import row_format
 from flows.steps.staging import DigestingWriter
 from tests.agreements import an_agreement
 from tests.fixed_reader import FixedFile, read, width_of
@@ -104,9 +104,10 @@ def tables(draw: st.DrawFn) -> tuple[list[dict[str, Any]], pl.DataFrame]:
 def written(columns: list[dict[str, Any]], *frames: pl.DataFrame, sums: list[str] | None = None) -> bytes:
     target = io.BytesIO()
     agreement = an_agreement(columns, format="fixed", sums=sums or [])
-    with row_writer(agreement, MARCH, DigestingWriter(target), frames[0].clear()) as writer:
+    form = row_format(agreement, MARCH, frames[0].clear())
+    with form.open(DigestingWriter(target)) as writer:
         for frame in frames:
-            writer.write(frame)
+            writer.write(form.encode(frame))
     return target.getvalue()
 
 

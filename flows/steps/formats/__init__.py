@@ -1,7 +1,7 @@
 """How rows become bytes. What each format looks like stands in docs/formats.md; the same rows give the same bytes.
 
-One writer a file: rows stream into an open target, and nothing but the rows, the agreement and the period decides what
-is written. No clock, name of a machine or number of an edition is in it.
+One writer a file: encoded rows stream into an open target, and nothing but the rows, the agreement and the period
+decides what is written. No clock, name of a machine or number of an edition is in it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 import polars as pl
 
 from core.period import Period
-from flows.steps.formats.csv import CsvRows
-from flows.steps.formats.fixed import FixedRows
-from flows.steps.formats.parquet import ParquetRows
-from flows.steps.formats.writer import RowWriter
-from flows.steps.staging import DigestingWriter
+from flows.steps.formats.csv import CsvFormat
+from flows.steps.formats.fixed import FixedFormat
+from flows.steps.formats.parquet import ParquetFormat
+from flows.steps.formats.writer import Encoded, RowFormat, RowWriter
 from schemas.agreement import Agreement, FileFormat
 
 CONTENT_TYPES: dict[FileFormat, str] = {
@@ -24,13 +23,13 @@ CONTENT_TYPES: dict[FileFormat, str] = {
     "fixed": "text/plain",
 }
 
-__all__ = ["CONTENT_TYPES", "RowWriter", "row_writer"]
+__all__ = ["CONTENT_TYPES", "Encoded", "RowFormat", "RowWriter", "row_format"]
 
 
-def row_writer(agreement: Agreement, period: Period, target: DigestingWriter, empty: pl.DataFrame) -> RowWriter:
-    """The writer of the agreed format; `empty` is a frame without rows that has the agreed columns and types."""
+def row_format(agreement: Agreement, period: Period, empty: pl.DataFrame) -> RowFormat:
+    """The agreed format; `empty` is a frame without rows that has the agreed columns and types."""
     if agreement.file_format == "parquet":
-        return ParquetRows(target, empty)
+        return ParquetFormat(empty)
     if agreement.file_format == "fixed":
-        return FixedRows(agreement, period, target)
-    return CsvRows(agreement, target, empty)
+        return FixedFormat(agreement, period)
+    return CsvFormat(agreement, empty)

@@ -7,7 +7,8 @@ Python. A value that does not fit refuses the delivery: nothing is cut off or ro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
+from dataclasses import dataclass
+from functools import cached_property, reduce
 from operator import or_
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ import pyarrow as pa
 from core.errors import RowsInvalid
 from core.period import Period
 from flows.steps.formats.moments import moment
+from flows.steps.formats.writer import Encoded
 from flows.steps.staging import DigestingWriter
 from schemas.agreement import Agreement
 from schemas.fixed_width import END, ROW, Field, header, layout, trailer
@@ -29,31 +31,39 @@ _EXACT_FLOAT = 2**53  # whole numbers up to here are exact as a float
 _INT64_DIGITS = 18  # of which any number fits into 64 bits
 
 
-class FixedRows:
+@dataclass(frozen=True)
+class _Records:
+    """The records of some rows, and the sums of the columns that the trailer adds up."""
+
+    texts: list[memoryview]
+    sums: dict[str, int]
+
+
+@dataclass(frozen=True)
+class FixedFormat:
     """A header, one record per row, and a trailer that counts the rows and adds up the columns of `gla.sums`."""
 
-    def __init__(self, agreement: Agreement, period: Period, target: DigestingWriter) -> None:
-        self._agreement, self._target = agreement, target
-        self._fields = layout(agreement.contract.table)
-        self._length = len(ROW) + sum(field.width for field in self._fields) + len(END)
-        self._rows = 0
-        self._sums = dict.fromkeys(agreement.sums, 0)
-        self._target.write(header(agreement.id, period).encode())
+    agreement: Agreement
+    period: Period
 
-    def write(self, frame: pl.DataFrame) -> None:
+    def encode(self, frame: pl.DataFrame) -> Encoded:
+        texts = []
         for part in frame.iter_slices(max(1, _SLICE_BYTES // self._length)):
             self._require_fitting(part)
-            self._target.write(_bytes_of(self._records(part)))
-        self._rows += frame.height
-        for name in self._sums:
-            self._sums[name] += int(frame[name].cast(pl.Int128).sum())
+            texts.append(_bytes_of(self._records(part)))
+        sums = {name: int(frame[name].cast(pl.Int128).sum()) for name in self.agreement.sums}
+        return Encoded(frame.height, _Records(texts, sums))
 
-    def __enter__(self) -> Self:
-        return self
+    def open(self, target: DigestingWriter) -> FixedRows:
+        return FixedRows(self, target)
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if kind is None:
-            self._target.write(trailer(self._rows, self._sums).encode())
+    @cached_property
+    def _fields(self) -> tuple[Field, ...]:
+        return tuple(layout(self.agreement.contract.table))
+
+    @cached_property
+    def _length(self) -> int:
+        return len(ROW) + sum(field.width for field in self._fields) + len(END)
 
     def _records(self, frame: pl.DataFrame) -> pl.Series:
         pieces = [piece for field in self._fields for piece in _pieces(field, frame[field.column.name])]
@@ -66,9 +76,33 @@ class FixedRows:
         told = [f"{name} ({count})" for name, count in counts.items() if count]
         if told:
             raise RowsInvalid(
-                f"agreement {self._agreement.id}: values that do not fit into their field in {', '.join(told)}: "
+                f"agreement {self.agreement.id}: values that do not fit into their field in {', '.join(told)}: "
                 "docs/formats.md says what fits; mend the source, or agree on another gla.format"
             )
+
+
+class FixedRows:
+    """The records of one file."""
+
+    def __init__(self, form: FixedFormat, target: DigestingWriter) -> None:
+        self._target = target
+        self._rows = 0
+        self._sums = dict.fromkeys(form.agreement.sums, 0)
+        self._target.write(header(form.agreement.id, form.period).encode())
+
+    def write(self, encoded: Encoded) -> None:
+        for text in encoded.content.texts:
+            self._target.write(text)
+        self._rows += encoded.rows
+        for name, amount in encoded.content.sums.items():
+            self._sums[name] += amount
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._target.write(trailer(self._rows, self._sums).encode())
 
 
 def _bytes_of(records: pl.Series) -> memoryview:

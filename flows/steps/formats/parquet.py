@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -9,11 +10,25 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.steps.formats.writer import Encoded
 from flows.steps.staging import DigestingWriter, as_file
 
 _ZSTD_LEVEL = 1  # level 3 costs a third more time for 5 % fewer bytes on our product
 _PACKED = (pl.Int32, pl.Int64, pl.UInt32, pl.UInt64, pl.Date)  # stored as whole numbers; smaller and faster than zstd
 _REPEATS = 20  # times that a value occurs on average, for a dictionary to pay
+
+
+@dataclass(frozen=True)
+class ParquetFormat:
+    """Encoded rows are an Arrow table: the same for the same rows, in whatever pieces and order they come."""
+
+    empty: pl.DataFrame
+
+    def encode(self, frame: pl.DataFrame) -> Encoded:
+        return Encoded(frame.height, frame.select(self.empty.columns).rechunk().to_arrow())
+
+    def open(self, target: DigestingWriter) -> ParquetRows:
+        return ParquetRows(target, self.encode(self.empty))
 
 
 class ParquetRows:
@@ -22,16 +37,15 @@ class ParquetRows:
     Text gets no minimum and maximum: nobody prunes row groups by them, and they cost a quarter of the writing.
     """
 
-    def __init__(self, target: DigestingWriter, empty: pl.DataFrame) -> None:
+    def __init__(self, target: DigestingWriter, empty: Encoded) -> None:
         self._target = target
         self._empty = empty
         self._writer: pq.ParquetWriter | None = None
 
-    def write(self, frame: pl.DataFrame) -> None:
-        # the same rows give the same bytes, in whatever pieces and order of columns they were read
-        frame = frame.select(self._empty.columns).rechunk()
-        table = frame.to_arrow()
+    def write(self, encoded: Encoded) -> None:
+        table = encoded.content
         if self._writer is None:
+            frame = pl.DataFrame(pl.from_arrow(table))
             repeated = _worth_a_dictionary(frame)
             packed = {
                 name: "DELTA_BINARY_PACKED"

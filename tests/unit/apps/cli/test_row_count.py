@@ -10,7 +10,7 @@ import pytest
 
 from apps.cli.row_count import row_count
 from core.period import Period
-from flows.steps.formats import row_writer
+from flows.steps.formats import row_format
 from flows.steps.staging import DigestingWriter
 from schemas.agreement import FileFormat
 from tests.agreements import an_agreement
@@ -27,8 +27,9 @@ ROWS = pl.DataFrame({"n": [1, None, 3, 4], "s": ["é", None, 'a "b",c', None]})
 def test_all_rows_are_counted_and_only_rows(tmp_path, file_format, height):
     target = io.BytesIO()
     agreement = an_agreement(COLUMNS, format=file_format)
-    with row_writer(agreement, Period.parse("2026-03"), DigestingWriter(target), ROWS.clear()) as writer:
-        writer.write(ROWS.head(height))
+    form = row_format(agreement, Period.parse("2026-03"), ROWS.clear())
+    with form.open(DigestingWriter(target)) as writer:
+        writer.write(form.encode(ROWS.head(height)))
     path = tmp_path / f"people.{file_format}"
     path.write_bytes(target.getvalue())
     assert row_count(path) == height
@@ -37,8 +38,9 @@ def test_all_rows_are_counted_and_only_rows(tmp_path, file_format, height):
 def test_a_fixed_width_file_that_was_cut_off_has_fewer_rows(tmp_path, monkeypatch):
     target = io.BytesIO()
     agreement = an_agreement(COLUMNS, format="fixed")
-    with row_writer(agreement, Period.parse("2026-03"), DigestingWriter(target), ROWS.clear()) as writer:
-        writer.write(ROWS)
+    form = row_format(agreement, Period.parse("2026-03"), ROWS.clear())
+    with form.open(DigestingWriter(target)) as writer:
+        writer.write(form.encode(ROWS))
     monkeypatch.setattr("apps.cli.row_count._BLOCK_BYTES", 7)
     path = tmp_path / "people.fixed"
     path.write_bytes(target.getvalue())

@@ -10,13 +10,15 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import example, given
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from core.errors import RowsInvalid
 from core.period import Period
 from flows.sources.files import FileSource
 from flows.sources.plan import ExtractionPlan, planned_columns
-from flows.steps.formats import CONTENT_TYPES, row_writer
+from flows.steps.formats import CONTENT_TYPES, row_format
 from flows.steps.staging import DigestingWriter
 from schemas.agreement import FileFormat
 from schemas.compiler import compile_table
@@ -38,14 +40,25 @@ OPENED = {
 def written(agreement, *frames, empty=None):
     target = io.BytesIO()
     empty = frames[0].clear() if empty is None else empty
-    with row_writer(agreement, MARCH, DigestingWriter(target), empty) as writer:
+    form = row_format(agreement, MARCH, empty)
+    with form.open(DigestingWriter(target)) as writer:
         for frame in frames:
-            writer.write(frame)
+            writer.write(form.encode(frame))
     return target.getvalue()
 
 
 def one(column, *values, dtype=None):
     return pl.DataFrame({column["name"]: pl.Series(values, dtype=dtype)})
+
+
+@given(st.lists(st.none() | st.dates(min_value=date(1900, 1, 1), max_value=date(2100, 1, 1))))
+@example([date(1, 1, 1), date(9999, 12, 31)])
+@example([date(9999, 12, 31), None])
+@example([None])
+def test_dates_are_written_as_polars_writes_them(days):
+    frame = pl.DataFrame({"d": days, "n": range(len(days))}, schema={"d": pl.Date, "n": pl.Int64})
+    columns = [{"name": "d", "logicalType": "date"}, {"name": "n", "logicalType": "integer"}]
+    assert written(an_agreement(columns, format="csv"), frame) == frame.write_csv(line_terminator="\r\n").encode()
 
 
 @pytest.mark.parametrize("file_format", get_args(FileFormat))

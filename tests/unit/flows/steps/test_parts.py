@@ -36,6 +36,10 @@ def staging(seen):
     return stage
 
 
+def as_it_is(frame):
+    return frame
+
+
 def nobody(_rows):
     """Nobody is told."""
 
@@ -44,7 +48,7 @@ def nobody(_rows):
 @given(st.lists(st.integers(0, 40), max_size=8), st.none() | st.integers(1, 30))
 def test_every_row_is_in_one_part_in_order_and_each_part_but_the_last_is_full(sizes, most):
     seen, told = {}, []
-    parts = staged_parts(frames(*sizes), most, staging(seen), told.append)
+    parts = staged_parts(frames(*sizes), most, as_it_is, staging(seen), told.append)
     total = sum(sizes)
     assert [row for number in sorted(seen) for row in seen[number]] == list(range(total))
     assert [part.plain.filename for part in parts] == [f"p{number}" for number in sorted(seen)]
@@ -63,7 +67,7 @@ def test_parts_are_staged_side_by_side():
         both.wait()
         return staging({})(number, iter(()))
 
-    assert len(staged_parts(frames(2, 2), 2, stage, nobody)) == 2
+    assert len(staged_parts(frames(2, 2), 2, as_it_is, stage, nobody)) == 2
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
@@ -82,7 +86,7 @@ def test_a_part_that_fails_ends_all_with_its_error(after):
         return staging({})(number, iter(()))
 
     with pytest.raises(OSError, match=r"disk|at the end"):
-        staged_parts(frames(*[1] * 40), 4, stage, nobody)
+        staged_parts(frames(*[1] * 40), 4, as_it_is, stage, nobody)
     assert len(ended) == len(set(ended)) >= 2
 
 
@@ -102,6 +106,6 @@ def test_an_error_of_the_rows_abandons_the_parts_that_were_begun():
         raise ValueError("source")
 
     with pytest.raises(ValueError, match="source"):
-        staged_parts(broken(), 2, stage, nobody)
+        staged_parts(broken(), 2, as_it_is, stage, nobody)
     assert 2 in abandoned
     assert not [each for each in threading.enumerate() if each.name.startswith("part ")]
