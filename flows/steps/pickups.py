@@ -56,7 +56,7 @@ def _record(services: Services, line: bytes) -> int:
 
 
 def _reading(services: Services, pickup: Pickup, line: bytes) -> Reading:
-    agreement_id, period, edition, file = _place(pickup.path)
+    agreement_id, period, edition, file = place(pickup.path)
     delivery = services.ledger.get(agreement_id, period, edition)
     files = Sealed.from_json(delivery.sealed).files if delivery and delivery.sealed else {file: (0, "")}
     return Reading(
@@ -72,7 +72,7 @@ def _reading(services: Services, pickup: Pickup, line: bytes) -> Reading:
     )
 
 
-def _place(path: str) -> tuple[str, Period, int, str]:
+def place(path: str) -> tuple[str, Period, int, str]:
     """What agreement/period/edition-N/file names; `UnusableInput` for any other path."""
     names = path.split("/")
     edition = _EDITION.fullmatch(names[2]) if len(names) == 4 else None

@@ -38,6 +38,7 @@ class S3Server:
     access_key: str
     secret_key: str
     admin: Callable[..., str]  # runs radosgw-admin
+    log: Path  # of the gateway
 
     def client(self) -> Any:
         """One of boto3's, for what a test does behind our back."""
@@ -75,7 +76,8 @@ class Cluster:
         access, secret = new_id()[:20], new_id()
         self._run("radosgw-admin", "user", "create", "--uid=tester", "--display-name=tester",
                   f"--access-key={access}", f"--secret-key={secret}")  # fmt: skip
-        return S3Server(f"http://127.0.0.1:{self.port}", access, secret, partial(self._run, "radosgw-admin"))
+        return S3Server(f"http://127.0.0.1:{self.port}", access, secret, partial(self._run, "radosgw-admin"),
+                        self._folder / "log" / "client.rgw.log")  # fmt: skip
 
     def stop(self) -> None:
         for process in reversed(self._processes):
