@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from core.clock import Clock, utc_now
 from core.database import migrate, open_engine
-from core.errors import KeyUnusable, SourceUnavailable
+from core.errors import DestinationRefused, KeyUnusable, SourceUnavailable
 from core.settings import Settings
 from flows.sources.registry import Sources
 from keys.private.custody import Custody, open_custody
@@ -28,6 +28,8 @@ from schemas.receipts import RECEIPTS
 from transports.base import Destination
 from transports.directory import DirectoryTransport
 from transports.registry import DROPZONE, Destinations
+
+_WHERE_SECRETS_ARE = "set the variable, or keep it in a file of mode 0600"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
         ledger=Ledger(engine, clock, origin=socket.gethostname()),
         custody=custody,
         sources=open_sources(settings),
-        destinations=Destinations(settings.config_dir),
+        destinations=open_destinations(settings),
         clock=clock,
     )
 
@@ -102,12 +104,29 @@ def open_sources(settings: Settings) -> Sources:
     """The registered sources, whose secrets are read by the one handler of them when they are needed."""
 
     def reveal(reference: str) -> str:
-        with suppress(KeyUnusable):
-            uri = parse_key_uri(reference, settings.config_dir)
-            if not isinstance(uri, TokenUri):
-                return uri.read().text()
-        raise SourceUnavailable(
-            f"the secret of a source cannot be read at {reference}: set the variable, or keep it in a file of mode 0600"
-        )
+        found = _secret(settings, reference)
+        if found is None:
+            raise SourceUnavailable(f"the secret of a source cannot be read at {reference}: {_WHERE_SECRETS_ARE}")
+        return found
 
     return Sources(settings.config_dir, reveal, settings.sources)
+
+
+def open_destinations(settings: Settings) -> Destinations:
+    """The registered destinations; their secrets as those of sources."""
+
+    def reveal(reference: str) -> str:
+        found = _secret(settings, reference)
+        if found is None:
+            raise DestinationRefused(f"the key of a destination cannot be read at {reference}: {_WHERE_SECRETS_ARE}")
+        return found
+
+    return Destinations(settings.config_dir, reveal)
+
+
+def _secret(settings: Settings, reference: str) -> str | None:
+    with suppress(KeyUnusable):
+        uri = parse_key_uri(reference, settings.config_dir)
+        if not isinstance(uri, TokenUri):
+            return uri.read().text()
+    return None

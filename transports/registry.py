@@ -1,47 +1,68 @@
-"""Which destinations exist besides our drop zone: ids that agreements may name, with a pinned host key each.
+"""Which destinations exist besides our drop zone: ids that agreements may name, and what is behind them, in one file.
 
-Only an operator on this machine writes the registry (`config_dir/destinations.json`). It holds no secret: the private
-key is named by its file.
+Only an operator on this machine writes it (`config_dir/destinations.json`). It holds no secret.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from core.canonical import parse_json
 from core.errors import UnusableInput
 from core.files import write_file
 from core.ids import checked_name
 from transports.base import Destination
-
-if TYPE_CHECKING:
-    from transports.sftp import SftpDestination
+from transports.registration import Registration, S3Registration, SftpRegistration
 
 DROPZONE = "dropzone"  # our own; never in the registry
-_SFTP_PORT = 22
+_FILE: TypeAdapter[dict[str, Registration]] = TypeAdapter(dict[str, Registration])
+
+
+def no_secrets(reference: str) -> str:  # noqa: ARG001 - the type has it
+    """The default: nothing here may read secrets."""
+    raise UnusableInput("this destination needs a secret, which cannot be read here")
 
 
 class Destinations:
-    """The registry in `config_dir/destinations.json`."""
+    """The registry in `config_dir/destinations.json`. `reveal` gives the secret that a reference names."""
 
-    def __init__(self, config_dir: Path) -> None:
+    def __init__(self, config_dir: Path, reveal: Callable[[str], str] = no_secrets) -> None:
         self._path = config_dir / "destinations.json"
+        self._reveal = reveal
 
-    def add_sftp(self, destination_id: str, uri: str, host_key: str, identity_file: Path) -> None:
-        """Register sftp://USER@HOST[:PORT]/ROOT; replaces what had the id. The host key is required: it is pinned."""
+    def add(self, destination_id: str, told: Registration) -> None:
+        """Register it, in place of what had the id; `UnusableInput` says what is wrong with it."""
         if checked_name(destination_id, "the id of a destination") == DROPZONE:
             raise UnusableInput(f"{DROPZONE} is our own drop zone: choose another id")
-        entry = {"uri": uri, "hostKey": host_key.strip(), "identityFile": str(identity_file.resolve())}
-        _sftp(destination_id, entry, 1.0)
-        known = {**self._load(), destination_id: entry}
+        if isinstance(told, S3Registration):
+            told.destination(destination_id, 1.0, self._reveal)
+        else:
+            told.destination(destination_id, 1.0)
+        known = {**self._load(), destination_id: told}
+        content = {name: each.to_json() for name, each in sorted(known.items())}
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_file(self._path, (json.dumps(dict(sorted(known.items())), indent=2) + "\n").encode(), mode=0o600)
+        write_file(self._path, (json.dumps(content, indent=2) + "\n").encode(), mode=0o600)
 
-    def get(self, destination_id: str) -> dict[str, str]:
-        """The entry of a destination; `UnusableInput` if it is not registered."""
+    def add_sftp(
+        self, destination_id: str, uri: str, host_key: str, identity_file: Path, agent: Path | None = None, **more: Any
+    ) -> None:
+        """Register an SFTP server; `more` is what else `SftpRegistration` has."""
+        told = SftpRegistration(
+            uri=uri,
+            host_key=host_key.strip(),
+            identity_file=str(identity_file.resolve()),
+            agent=str(agent.resolve()) if agent else "",
+            **more,
+        )
+        self.add(destination_id, told)
+
+    def get(self, destination_id: str) -> Registration:
+        """What was registered; `UnusableInput` if nothing was."""
         known = self._load()
         if destination_id not in known:
             raise UnusableInput(f"destination {destination_id} is not registered: use gla destination add")
@@ -49,40 +70,25 @@ class Destinations:
 
     def open(self, destination_id: str, connect_seconds: float) -> Destination:
         """Connect; raises the errors below `DestinationError`."""
-        from transports.sftp import SftpTransport  # noqa: PLC0415 - paramiko costs a third of a second
+        told = self.get(destination_id)
+        if isinstance(told, S3Registration):
+            from transports.s3 import S3Transport  # noqa: PLC0415 - botocore and paramiko cost a third of a second
 
-        return SftpTransport(_sftp(destination_id, self.get(destination_id), connect_seconds))
+            return S3Transport(told.destination(destination_id, connect_seconds, self._reveal))
+        from transports.sftp import SftpTransport  # noqa: PLC0415
+
+        return SftpTransport(told.destination(destination_id, connect_seconds))
 
     def list(self) -> list[tuple[str, str]]:
         """(id, URI) of every destination, by id."""
-        return [(name, entry["uri"]) for name, entry in sorted(self._load().items())]
+        return [(name, each.uri) for name, each in sorted(self._load().items())]
 
-    def _load(self) -> dict[str, dict[str, str]]:
+    def _load(self) -> dict[str, Registration]:
         if not self._path.exists():
             return {}
         value = parse_json(self._path.read_bytes(), self._path.name)
-        fields = {"uri", "hostKey", "identityFile"}
-        if not isinstance(value, dict) or not all(isinstance(it, dict) and set(it) == fields for it in value.values()):
-            raise UnusableInput(f"{self._path.name} is not a registry: restore it or register the destinations again")
-        return value
-
-
-def _sftp(destination_id: str, entry: dict[str, str], connect_seconds: float) -> SftpDestination:
-    from transports.sftp import SftpDestination  # noqa: PLC0415
-
-    try:
-        parts = urlsplit(entry["uri"])
-        port = parts.port or _SFTP_PORT
-    except ValueError:
-        parts, port = urlsplit(""), 0
-    if parts.scheme != "sftp" or not parts.username or not parts.hostname or parts.password:
-        raise UnusableInput(f"destination {destination_id}: the URI must be sftp://USER@HOST[:PORT]/ROOT")
-    return SftpDestination(
-        host=parts.hostname,
-        port=port,
-        user=parts.username,
-        root=parts.path or "/",
-        host_key=entry["hostKey"],
-        identity_file=Path(entry["identityFile"]),
-        connect_seconds=connect_seconds,
-    )
+        try:
+            return _FILE.validate_python(value)
+        except ValidationError:
+            pass
+        raise UnusableInput(f"{self._path.name} is not a registry: restore it or register the destinations again")

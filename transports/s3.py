@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from core.clock import utc_now
 from core.errors import DestinationRefused, DestinationUnreachable
+from transports import s3_bucket
 from transports.base import Receipt, Stat, checked_segments, digested
 from transports.outgoing import BLOCK_BYTES, local_blocks
 from transports.s3_client import FOREIGN, S3Destination, is_absent, open_client, translated
@@ -123,6 +124,16 @@ class S3Transport:
         where = {"Bucket": self._destination.bucket, "Key": self._key(name)}
         url: str = self._client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds)
         return url
+
+    @_border
+    def advice(self) -> Sequence[str]:
+        """What an operator should know of the bucket; empty if all is well."""
+        return s3_bucket.advice(self._client, self._destination)
+
+    @_border
+    def remove_leftovers_after(self, days: int) -> None:
+        """Let the server remove what was begun and not ended within so many days."""
+        s3_bucket.remove_leftovers_after(self._client, self._destination, days)
 
     def close(self) -> None:
         """End the connections. Never raises."""

@@ -1,0 +1,51 @@
+"""Links with which a recipient fetches a delivery from a bucket, without an account there.
+
+Who has a link has the ciphertext of that file until the link ends; to open it takes the recipient's key. None outlives
+the delivery, and none is made for a delivery that has not appeared, or under an agreement that is not in force.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from core.clock import from_rfc3339
+from core.errors import DeliveryStateError, UnusableInput
+from core.period import Period
+from flows.steps.agree import agree
+from flows.steps.order import delivery_folder
+from flows.wiring import Services
+from schemas.manifest import MANIFEST_NAME
+from transports.publishing import has_appeared
+from transports.registry import DROPZONE
+
+LONGEST_HOURS = 7 * 24  # S3's own limit
+
+
+def links(
+    services: Services, agreement_id: str, period: Period, edition: int | None, hours: int
+) -> list[tuple[str, str]]:
+    """(name, URL) of every file of an edition, by default of the newest; `DeliveryStateError` if there is none now."""
+    agreement = agree(services, agreement_id)
+    edition = edition or services.ledger.latest_edition(agreement_id, period) or 1
+    delivery = services.ledger.get(agreement_id, period, edition)
+    name = f"delivery {agreement_id}/{period} edition {edition}"
+    if delivery is None or delivery.published_at is None or delivery.expires_at is None:
+        raise DeliveryStateError(f"{name} has not been delivered: run gla deliver")
+    left = from_rfc3339(delivery.expires_at) - services.clock()
+    seconds = int(min(left, timedelta(hours=min(hours, LONGEST_HOURS))).total_seconds())
+    if seconds <= 0:
+        raise DeliveryStateError(f"{name} has expired: use mode redeliver or correct")
+    if agreement.destination == DROPZONE:
+        raise _no_bucket(agreement.destination)
+    folder = delivery_folder(agreement_id, str(period), edition)
+    with services.open_destination(agreement) as transport:
+        if not has_appeared(transport, folder, MANIFEST_NAME):
+            raise DeliveryStateError(f"{name} is not at its destination: use mode redeliver")
+        link = getattr(transport, "link", None)
+        if link is None:
+            raise _no_bucket(agreement.destination)
+        return [(each, link(f"{folder}/{each}", seconds)) for each in transport.list(folder)]
+
+
+def _no_bucket(destination: str) -> UnusableInput:
+    return UnusableInput(f"destination {destination} is no bucket: its recipients log in there")
