@@ -229,6 +229,7 @@ class ZoneSftp(paramiko.SFTPServer):
     server: RecipientFiles
     sock: paramiko.Channel
     _answer = memoryview(b"")  # to a request that reads, once there was one
+    _is_gone = False  # the client takes no answers any more
 
     if TYPE_CHECKING:
 
@@ -266,8 +267,15 @@ class ZoneSftp(paramiko.SFTPServer):
             self._send_status(number, sftp.SFTP_EOF)
             return
         _DATA.pack_into(self._answer, 0, _DATA.size - 4 + count, sftp.CMD_DATA, number, count)
-        for _ in send(self.sock, self._answer[: _DATA.size + count]):
-            self.server.touch()  # who takes a long time for it is not idle
+        self._write_all(self._answer[: _DATA.size + count])
+
+    def _write_all(self, out: ReadableBuffer) -> None:
+        try:
+            for _ in send(self.sock, memoryview(out)):
+                self.server.touch()  # who takes a long time for it is not idle
+        except (OSError, EOFError):
+            self._is_gone = True
+            raise
 
     def _extended(self, number: int, message: paramiko.Message) -> None:
         if message.get_string() != _LIMITS.encode():
@@ -277,6 +285,8 @@ class ZoneSftp(paramiko.SFTPServer):
         self._response(number, sftp.CMD_EXTENDED_REPLY, *map(sftp.int64, limits))
 
     def _read_all(self, n: int) -> bytes:
+        if self._is_gone:  # what it had asked for until then is not looked at
+            raise EOFError
         if n > _PACKET_BYTES:
             raise sftp.SFTPError("a request is too large")
         return super()._read_all(n)  # type: ignore[misc,no-any-return]
