@@ -22,6 +22,7 @@ from ledger import expiry
 from ledger.states import State
 from ledger.verify import verify
 from tests.delivery_world import AGREEMENT, MARCH, NOW, RECIPIENT, World
+from tests.participants_world import PEOPLE, send, with_participants
 from transports.directory import DirectoryTransport
 
 END = NOW + timedelta(days=30)
@@ -367,6 +368,24 @@ def test_who_has_a_file_open_reads_on(published: World) -> None:
         remove_what_is_over(published.services)
         assert len(first + reader.read()) == size
         assert os.fstat(reader.fileno()).st_nlink == 0
+
+
+def test_reports_on_participants_go_when_a_delivery_would(world: World) -> None:
+    fund = with_participants(world)
+    send(fund, PEOPLE)
+    send(fund, ["123"])
+    folder = fund.services.recipient_folder(RECIPIENT) / AGREEMENT / "participants"
+    strange = folder / "strange.json"
+    strange.write_text("no report")
+    assert len(list(folder.iterdir())) == 5
+    fund.at(END - timedelta(minutes=1))
+    assert remove_what_is_over(fund.services).reports == 0
+    fund.at(END)
+    assert remove_what_is_over(fund.services).reports == 2
+    assert list(folder.iterdir()) == [strange]
+    assert len(told(fund, "participants.report_removed")) == 2
+    assert remove_what_is_over(fund.services).reports == 0
+    assert [event["action"] for event in fund.events()].count("participants.accepted") == 1, "the ledger keeps it"
 
 
 def test_times_of_a_real_day(published: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -128,6 +130,24 @@ def test_the_intake_takes_what_a_recipient_sent_and_prefect_learns_nothing_of_it
     assert list(area.iterdir()) == []
     assert "participants.refused" in [event["action"] for event in prefect.world.events()]
     assert artifacts_of(prefect, run) == {}
+
+
+def test_a_receipt_is_collected_and_nothing_is_removed_before_its_time(prefect):
+    from flows.steps import path
+
+    fund = prefect.world
+    path.run(fund.services, fund.order())  # delivered before, or now
+    receipts = fund.services.receipts_folder / "fonds"
+    receipts.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256((fund.published() / "manifest.json").read_bytes()).hexdigest()
+    (receipts / "march.ack").write_text(digest)
+    os.utime(receipts / "march.ack", (0, 0))
+    for name in ("collect/collect", "retention/retention"):
+        run = prefect.start(name)
+        assert prefect.finished(run)["type"] == "COMPLETED"
+        assert artifacts_of(prefect, run) == {}
+    assert "delivery.confirmed" in [event["action"] for event in fund.events()]
+    assert list(receipts.iterdir()) == []
 
 
 def test_losing_the_schedulers_database_loses_no_history(prefect):
