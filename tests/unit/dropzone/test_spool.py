@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -88,3 +89,21 @@ def test_recovery_leaves_the_sessions_of_a_running_server_alone(tmp_path: Path) 
 def test_recovery_of_an_empty_folder_does_nothing(tmp_path: Path) -> None:
     recover(tmp_path)
     assert contents(tmp_path) == {}
+
+
+def test_a_spool_that_recovery_takes_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, taken = fcntl.flock, []
+
+    def flock(descriptor: int, how: int) -> None:
+        if not taken:
+            taken.append(True)
+            recover(tmp_path)  # by another process, between the two calls
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    spool = SessionSpool(tmp_path, "a")
+    spool.append(PICKUP)
+    spool.finish()
+    assert contents(tmp_path) == {"a.jsonl": LINE}
