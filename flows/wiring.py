@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +15,7 @@ from sqlalchemy import Engine
 
 from core.clock import Clock, utc_now
 from core.database import migrate, open_engine
-from core.errors import DestinationRefused, KeyUnusable, SourceUnavailable
+from core.errors import DestinationRefused, GlaError, KeyUnusable, SourceUnavailable
 from core.settings import Settings
 from flows.sources.registry import Sources
 from keys.private.custody import Custody, open_custody
@@ -69,6 +71,12 @@ class Services:
             return DirectoryTransport(self.recipient_folder(agreement.recipient))
         return self.destinations.open(agreement.destination, self.settings.delivery.connect_seconds)
 
+    def prepare_destination(self, agreement: Agreement) -> None:
+        """Import what `open_destination` will need in a thread, beside work that lets it: nobody waits for it later."""
+        if agreement.destination != DROPZONE:
+            asked = (agreement.destination, self.settings.delivery.connect_seconds)
+            threading.Thread(target=_quietly, args=(self.destinations.prepared, *asked), daemon=True).start()
+
     def open_scratch(self) -> SealedScratch:
         """Room on the staging disk for what a validation cannot keep in memory; sealed, and gone when it is closed."""
         return SealedScratch(self.settings.staging_dir)
@@ -76,6 +84,11 @@ class Services:
     def checkpoint(self) -> None:
         """Sign the ledger's head into the second place."""
         write_checkpoint(self.engine, self.settings.checkpoints_path, self.custody.signer(Role.LEDGER), self.clock)
+
+
+def _quietly(prepare: Callable[..., object], *asked: object) -> None:
+    with suppress(GlaError):  # what is wrong with a destination is said when it is opened
+        prepare(*asked)
 
 
 def open_services(settings: Settings, clock: Clock = utc_now) -> Services:

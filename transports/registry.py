@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +71,18 @@ class Destinations:
 
     def open(self, destination_id: str, connect_seconds: float) -> Destination:
         """Connect; raises the errors below `DestinationError`."""
+        return self.prepared(destination_id, connect_seconds)()
+
+    def prepared(self, destination_id: str, connect_seconds: float) -> Callable[[], Destination]:
+        """What connects, with all done that needs no connection."""
         told = self.get(destination_id)
         if isinstance(told, S3Registration):
             from transports.s3 import S3Transport  # noqa: PLC0415 - botocore and paramiko cost a third of a second
 
-            return S3Transport(told.destination(destination_id, connect_seconds, self._reveal))
+            return partial(S3Transport, told.destination(destination_id, connect_seconds, self._reveal))
         from transports.sftp import SftpTransport  # noqa: PLC0415
 
-        return SftpTransport(told.destination(destination_id, connect_seconds))
+        return partial(SftpTransport, told.destination(destination_id, connect_seconds))
 
     def list(self) -> list[tuple[str, str]]:
         """(id, URI) of every destination, by id."""
