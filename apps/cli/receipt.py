@@ -9,6 +9,7 @@ import getpass
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
 import click
 from rich.console import Console
@@ -66,6 +67,23 @@ def add(settings: Settings, recipient: str, signature: Path | None, file: Path) 
         click.echo("this receipt was recorded before, and nothing changed")
     else:
         click.echo(f"{delivery.name.removeprefix('delivery:')}: the receipt is recorded; it is {delivery.state}")
+
+
+@receipt.command("s3-log")
+@click.option("--destination", required=True, help="The S3 destination, as it is registered.")
+@click.option("--own", "own_users", multiple=True, required=True, help="Our own user there; may be repeated.")
+@click.argument("log", type=click.File(encoding="utf-8", errors="replace"))
+@click.pass_obj
+def s3_log(settings: Settings, destination: str, own_users: tuple[str, ...], log: TextIO) -> None:
+    """Record what was fetched from an S3 destination, from the LOG of a Ceph gateway (- reads it from the input).
+
+    A log may be given again: each line counts once. What our own user read is left out, unless it was with a link.
+    """
+    from flows.steps.s3_pickups import record_s3_log  # noqa: PLC0415
+    from flows.wiring import open_services  # noqa: PLC0415
+
+    count = record_s3_log(open_services(settings), destination, log, frozenset(own_users))
+    click.echo(f"{count} reading{'' if count == 1 else 's'} recorded")
 
 
 @receipt.command("list")

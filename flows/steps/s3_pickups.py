@@ -25,6 +25,7 @@ from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger.deliveries import FileReading, Pickup
 from schemas.spans import Spans, count
+from transports.registration import S3Registration
 
 # rgw_asio_frontend.cc: address - user [time] "METHOD TARGET HTTP/V" status bytes referrer "agent" range latency=...
 _LINE = re.compile(
@@ -68,13 +69,15 @@ class Access:
         return ((start, stop),) if stop > start else (), stop == end
 
 
-def record_s3_log(
-    services: Services, destination: str, root: str, lines: Iterable[str], own_users: frozenset[str]
-) -> int:
-    """Record who fetched what from the S3 `destination`, whose objects stand below the path `root` (/BUCKET/PREFIX);
-    returns how many readings were new. Whatever in the log is about something else is passed over.
+def record_s3_log(services: Services, destination: str, lines: Iterable[str], own_users: frozenset[str]) -> int:
+    """Record who fetched what from a registered S3 destination; returns how many readings were new.
+
+    `own_users` are ours there. Whatever in the log is about something else is passed over.
     """
-    below = f"/{root.strip('/')}/"
+    told = services.destinations.get(destination)
+    if not isinstance(told, S3Registration):
+        raise UnusableInput(f"destination {destination} is no bucket: what is fetched there is not in such a log")
+    below = f"/{told.uri.removeprefix('s3://').strip('/')}/"
     of_destination = cache(lambda agreement_id: _destination(services, agreement_id) == destination)
     new = 0
     for line in lines:

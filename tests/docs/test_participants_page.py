@@ -29,6 +29,8 @@ BLOCKS = dict(re.findall(r"<!-- run: (\S+) -->\n```bash\n(.*?)```", PAGE, re.DOT
 class Recipient:
     """A folder with the recipient's key, agreement and list, in which the page's commands are run."""
 
+    blocks = BLOCKS
+
     def __init__(self, fund: World, folder: Path, port: int, sftp: str) -> None:
         self.fund, self.folder, self.port = fund, folder, port
         (folder / "id_ed25519").write_bytes(fund.signer.private_file())
@@ -44,7 +46,12 @@ class Recipient:
         self.environment = {**os.environ, "PATH": programs, "GLA_HOME": str(folder / "home")}
 
     def run(self, *names: str) -> str:
-        script = "\n".join(BLOCKS[name] for name in names)
+        return self.run_text("\n".join(self.blocks[name] for name in names))
+
+    def sftp(self, command: str) -> str:
+        return self.run_text(f"echo '{command}' | sftp -b - -P PORT YOU@HOST")
+
+    def run_text(self, script: str) -> str:
         key = str(self.fund.services.custody.identities()[0].recipient)
         for word, value in {
             "SENDERS-KEY": key, "PORT": str(self.port), "YOU@HOST": f"{RECIPIENT}@127.0.0.1", "GLA-1": AGREEMENT,
