@@ -1,8 +1,8 @@
 """The agreement (GLA) as the pipeline sees it: an ODCS document with the terms that decide a delivery.
 
-What ODCS has no field for stands in ``customProperties``; what it has (``slaProperties``: frequency, latency, retention;
-``support``: whom to ask) stands there. The agreement names registered sources and destinations, never hosts, paths or
-SQL.
+What ODCS has no field for stands in ``customProperties``; what it has (``slaProperties``: frequency, latency,
+retention; ``support``: whom to ask) stands there. The agreement names registered sources and destinations, never hosts,
+paths or SQL.
 
 ================== ============================================ =========================================
 custom property    value                                        meaning
