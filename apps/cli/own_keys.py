@@ -44,7 +44,8 @@ def rotate_own(settings: Settings, role: str, to: str | None) -> None:
     if to is not None:
         click.echo(f"Now set {Role(role).setting} to the new place: until then nothing is signed.", err=True)
     if role == Role.DROPZONE_HOST:
-        click.echo("Restart the drop zone, and give recipients the new line of gla dropzone known-hosts.", err=True)
+        verb = "Send SIGHUP to" if to is None else "Restart"
+        click.echo(f"{verb} the drop zone, and give recipients the new line of gla dropzone known-hosts.", err=True)
 
 
 @click.command()

@@ -63,6 +63,7 @@ class Connection:
         self._stop_at: float | None = None
         self._over = os.eventfd(0)
         self._transport = _Transport(client, self._login, self._over, line)
+        self._transport.banner_timeout = self._transport.handshake_timeout = zone.settings.login_seconds
         self._transport.add_server_key(host_key)
         self._transport.set_subsystem_handler(
             "sftp",

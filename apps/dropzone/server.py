@@ -4,7 +4,7 @@
 until SIGTERM or SIGINT: then nobody new comes in, and what is under way may finish for `stop_seconds`; a second signal
 ends it at once. SIGHUP reads the host key anew, for connections that follow. The accounts file needs no signal.
 
-This process has no threads and does nothing but accept, so that it can fork; see docs/adr/0011-a-process-each.md.
+This process has no threads and does nothing but accept, so that it can fork (ADR 12).
 """
 
 from __future__ import annotations
