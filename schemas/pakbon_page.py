@@ -6,13 +6,15 @@ It shows what manifest and pakbon say and nothing else: no value but counts and 
 from __future__ import annotations
 
 from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from typing import TYPE_CHECKING
 
 from core.clock import from_rfc3339
 from core.dutch import dutch_period, grouped, local_time
 from core.text import printable
 from schemas.manifest import Manifest, Pakbon
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def as_html(manifest: Manifest, pakbon: Pakbon) -> str:
@@ -30,6 +32,8 @@ def as_html(manifest: Manifest, pakbon: Pakbon) -> str:
 
 @cache
 def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only who seals waits for it
+
     environment = Environment(
         loader=PackageLoader("schemas"),
         autoescape=True,

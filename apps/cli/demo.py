@@ -26,6 +26,7 @@ from apps.cli.ledger import ledger
 from apps.cli.local_stack import LocalStack
 from apps.cli.ops import PREFECT_FILE
 from apps.cli.prefect_api import final_state, start_run
+from apps.cli.receipt_files import send_receipt, write_receipt
 from core.errors import Unexpected
 from core.period import Period
 from core.settings import Settings
@@ -34,6 +35,7 @@ from flows.steps import lifecycle
 from flows.steps.draft import as_yaml, draft
 from flows.steps.pickups import record_pickups
 from flows.steps.possession import prove
+from flows.steps.receipts import take_receipts
 from flows.steps.recipients import register
 from flows.wiring import Services, open_services
 from keys.private.custody import Role
@@ -41,6 +43,7 @@ from keys.private.identities import generate_identity, parse_identities
 from keys.private.opening import open_envelope
 from keys.private.signing import Signer, load_signer
 from keys.sshsig import Namespace
+from transports.sftp import SftpDestination, SftpTransport
 
 AGREEMENT = "GLA-2026-0001"
 PRODUCT = "inkomstenverhoudingen"
@@ -112,8 +115,11 @@ def demo(settings: Settings, rows: int, seed: int) -> None:
             _open(recipient, signed, delivery, opened)
         with _step(console, 9, "compare every row and column with the source"):
             compared = _compare(source, opened / f"{PRODUCT}.parquet")
-        with _step(console, 10, "record what was fetched; verify the ledger"):
+        with _step(console, 10, f"{RECIPIENT} confirms it: a receipt, signed with its SSH key, into receipts/"):
+            _confirm(stack.dropzone_port, host_key, recipient, delivery)
+        with _step(console, 11, "record what was fetched and confirmed; verify the ledger"):
             record_pickups(services)
+            take_receipts(services)
             _run(own, ledger.commands["verify"], checkpoints=None, public_key=None, key_history=None)
     console.print(
         f"\n[bold]{compared:,} rows x {len(COLUMNS)} columns equal to the source[/bold], opened only by its key"
@@ -184,6 +190,12 @@ def _open(recipient: Recipient, signed: Path, delivery: Path, out: Path) -> None
     receiving.check_files(delivery, manifest, unseen)
     identities = parse_identities(recipient.age_key.read_text(encoding="ascii"))
     receiving.open_files(delivery, manifest, identities, out, unseen)
+
+
+def _confirm(port: int, host_key: str, recipient: Recipient, delivery: Path) -> None:
+    files = write_receipt(delivery, load_signer(recipient.ssh_key))
+    with SftpTransport(SftpDestination("127.0.0.1", port, RECIPIENT, "/", host_key, recipient.ssh_key)) as zone:
+        send_receipt(zone, files)
 
 
 def _compare(source: Path, opened: Path) -> int:
