@@ -10,6 +10,8 @@ import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import botocore.loaders
@@ -18,11 +20,13 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
+from core.clock import utc_now
 from core.discreet import discreet
 from core.errors import DestinationRefused, DestinationUnreachable, GlaError, StorageFull, UnusableInput
 
 FOREIGN = (Boto3Error, BotoCoreError, ClientError, OSError)
 Retention = Literal["GOVERNANCE", "COMPLIANCE"]
+_MOST_APART = timedelta(minutes=14)  # S3 refuses what is signed at a time that differs by 15
 _ATTEMPTS = 4  # of one request, with pauses that grow
 _NOTHING_FROM_ELSEWHERE = {
     "profile": (None, None, None, None),
@@ -111,9 +115,18 @@ def translated(destination: S3Destination, error: Exception) -> GlaError:
         return StorageFull(f"{destination} is full, or our quota is used up: make room, then run again")
     if code in _LATER or status >= 500:
         return DestinationUnreachable(f"{destination} does not serve now ({_word(code)}): run again")
-    if code == "RequestTimeTooSkewed":
+    if status == 403 and _apart(error.response["ResponseMetadata"]) > _MOST_APART:  # what HEAD is told of it
         return DestinationRefused(f"{destination}: its clock and ours differ too much: set the time of this machine")
     return DestinationRefused(f"{destination} refused ({_word(code)}): check its name, our key and what it may do")
+
+
+def _apart(metadata: dict[str, Any]) -> timedelta:
+    """Between the clock of the server, as it told, and ours."""
+    told = metadata.get("HTTPHeaders", {}).get("date", "")
+    try:
+        return abs(parsedate_to_datetime(told).astimezone(UTC) - utc_now())
+    except ValueError:
+        return timedelta()
 
 
 def _word(code: str) -> str:
