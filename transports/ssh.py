@@ -215,8 +215,12 @@ class _Agent(AgentSSH):
         super().__init__()
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(_AGENT_SECONDS)
-        connection.connect(str(path))
-        self._connect(connection)
+        try:
+            connection.connect(str(path))
+            self._connect(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         self._close()
