@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,10 +21,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from core.clock import to_rfc3339
+from core.clock import from_rfc3339, to_rfc3339
 from core.database import open_engine, opened
-from core.errors import DeliveryBusy, DeliveryStateError
+from core.errors import DeliveryBusy, DeliveryStateError, UnusableInput
+from ledger import expiry
 from ledger.deliveries import Claim, Delivery, FileReading, Pickup
+from ledger.receipts import Receipt, record_receipt
 from ledger.states import DELIVERED, DONE, UNFINISHED, State, can_follow
 from ledger.verify import verify
 from ledger.vocabulary import Action
@@ -103,6 +107,8 @@ class DeliveryLife(RuleBasedStateMachine):
         if state is State.SEALED and before.sealed is None:
             self.count += 1
             columns = {"sealed": f'{{"try": {self.count}}}', "rows": self.count, "bytes": 10 * self.count}
+        if state is State.PUBLISHED:
+            columns = {"expires_at": from_rfc3339(before.created_at) + timedelta(days=30)}
         try:
             advanced = self.ledger.advance(held, state, _ACTION[state], **columns)
         except DeliveryBusy:
@@ -177,6 +183,37 @@ class DeliveryLife(RuleBasedStateMachine):
         pickup = Pickup(AGREEMENT, JANUARY, edition, "gemeente-voorbeeld", file, reading, files, str(self.count), {})
         assert self.ledger.record_pickup(pickup)
         assert not self.ledger.record_pickup(pickup)
+
+    @rule(edition=st.integers(1, 4), reason=st.sampled_from([None, "damaged"]), text=st.sampled_from("ab"))
+    def a_recipient_says_what_it_thinks(self, edition: int, reason: str | None, text: str) -> None:
+        before = self.ledger.get(AGREEMENT, JANUARY, edition)
+        if before is None:
+            return
+        receipt = Receipt(before.id, text, reason, None, "gemeente-voorbeeld", {})
+        if before.published_at is None:
+            with pytest.raises(UnusableInput):
+                record_receipt(self.ledger, receipt)
+            return
+        new = record_receipt(self.ledger, receipt)
+        assert not record_receipt(self.ledger, receipt)
+        after = self.ledger.get(AGREEMENT, JANUARY, edition)
+        assert after is not None
+        confirmed = new and reason is None and can_follow(before.state, State.CONFIRMED)
+        assert after.state == (State.CONFIRMED if confirmed else before.state)
+        assert (after.token, after.worker) == (before.token, before.worker)
+
+    @rule(days=st.sampled_from([0, 29, 31]))
+    def what_is_over_goes(self, days: int) -> None:
+        self.clock.advance(days=days)
+        now = to_rfc3339(self.clock())
+        for due in expiry.expired(self.engine, now):
+            held = due.is_held(now)
+            begun = expiry.begin(self.ledger, due.id)
+            assert (begun is None) == held
+            if begun is not None:
+                assert begun.state == (State.EXPIRED if can_follow(due.state, State.EXPIRED) else due.state)
+                expiry.removed(self.ledger, begun, {})
+        assert all(each.is_held(now) for each in expiry.expired(self.engine, now))
 
     @invariant()
     def at_most_one_edition_is_on_offer(self) -> None:
