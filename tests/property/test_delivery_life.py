@@ -184,23 +184,25 @@ class DeliveryLife(RuleBasedStateMachine):
         assert self.ledger.record_pickup(pickup)
         assert not self.ledger.record_pickup(pickup)
 
-    @rule(edition=st.integers(1, 4), reason=st.sampled_from([None, "damaged"]), text=st.sampled_from("ab"))
-    def a_recipient_says_what_it_thinks(self, edition: int, reason: str | None, text: str) -> None:
-        before = self.ledger.get(AGREEMENT, JANUARY, edition)
-        if before is None:
+    @rule(reason=st.sampled_from([None, "damaged"]), text=st.sampled_from("ab"))
+    def a_recipient_says_what_it_thinks(self, reason: str | None, text: str) -> None:
+        """Of the newest edition that appeared; random advances seldom come so far, so here it is finished first."""
+        if self.claims and not any(each.published_at for each in self.editions()):
+            self.the_newest_worker_goes_on(steps=5)
+        for before in reversed(self.editions()):
+            receipt = Receipt(before.id, text, reason, None, "gemeente-voorbeeld", {})
+            if before.published_at is None:
+                with pytest.raises(UnusableInput):
+                    record_receipt(self.ledger, receipt)
+                continue
+            new = record_receipt(self.ledger, receipt)
+            assert not record_receipt(self.ledger, receipt)
+            after = self.ledger.get(AGREEMENT, JANUARY, before.edition)
+            assert after is not None
+            confirmed = new and reason is None and can_follow(before.state, State.CONFIRMED)
+            assert after.state == (State.CONFIRMED if confirmed else before.state)
+            assert (after.token, after.worker) == (before.token, before.worker)
             return
-        receipt = Receipt(before.id, text, reason, None, "gemeente-voorbeeld", {})
-        if before.published_at is None:
-            with pytest.raises(UnusableInput):
-                record_receipt(self.ledger, receipt)
-            return
-        new = record_receipt(self.ledger, receipt)
-        assert not record_receipt(self.ledger, receipt)
-        after = self.ledger.get(AGREEMENT, JANUARY, edition)
-        assert after is not None
-        confirmed = new and reason is None and can_follow(before.state, State.CONFIRMED)
-        assert after.state == (State.CONFIRMED if confirmed else before.state)
-        assert (after.token, after.worker) == (before.token, before.worker)
 
     @rule(days=st.sampled_from([0, 29, 31]))
     def what_is_over_goes(self, days: int) -> None:
