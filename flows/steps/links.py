@@ -34,7 +34,7 @@ def links(
     left = from_rfc3339(delivery.expires_at) - services.clock()
     seconds = int(min(left, timedelta(hours=min(hours, LONGEST_HOURS))).total_seconds())
     if seconds <= 0:
-        raise DeliveryStateError(f"{name} has expired: use mode redeliver or correct")
+        raise DeliveryStateError(f"{name} has expired: use mode correct")
     if agreement.destination == DROPZONE:
         raise _no_bucket(agreement.destination)
     folder = delivery_folder(agreement_id, str(period), edition)
