@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +32,7 @@ pytestmark = pytest.mark.server
 
 DELIVERY = "GLA-1/2026-03/edition-1"
 MIB = 1024 * 1024
+STEP = 1 if os.environ.get("GLA_SOAK") else 6  # from one request before which it is cut to the next
 
 
 @pytest.fixture
@@ -97,6 +100,170 @@ def test_connection_cut_while_writing_shows_nothing_and_the_next_attempt_succeed
     publish_to(destination, files, "2")
     assert visible(far) == [f"{DELIVERY}/data.age", f"{DELIVERY}/manifest.json"]
     assert [path.name for path in (far / "GLA-1/2026-03").iterdir()] == ["edition-1"]
+
+
+def counting(transport: SftpTransport, before: Callable[[int], None]) -> None:
+    """Call `before` with the number of each request of SFTP, from 1 on, before it is sent."""
+    numbers = itertools.count(1)
+
+    def counted(send: Callable[..., int]) -> Callable[..., int]:
+        def called(*arguments: object) -> int:
+            before(next(numbers))
+            return send(*arguments)
+
+        return called
+
+    client = transport._client
+    for name in ("_async_request", "_ask_write"):
+        setattr(client, name, counted(getattr(client, name)))
+
+
+@pytest.mark.soak
+def test_connection_cut_before_any_request_shows_nothing_that_is_not_whole(
+    proxy: CuttableProxy, destination: SftpDestination, files: dict[str, Path], far: Path
+) -> None:
+    files["data.age"].write_bytes(os.urandom(MIB + 5))
+    made: list[int] = []
+    with SftpTransport(destination) as transport:
+        counting(transport, made.append)
+        publish(transport, files, "GLA-0/2026-03/edition-1", "1")
+    assert len(made) > 30
+    for number in range(1, len(made) + 1, STEP):
+        delivery = f"GLA-{number}/2026-03/edition-1"
+        with SftpTransport(replace(destination, port=proxy.port)) as transport:
+            counting(transport, lambda now, last=number: proxy.cut() if now == last else None)
+            with pytest.raises(DestinationUnreachable):
+                publish(transport, files, delivery, "1")
+        whole = [f"{delivery}/data.age", f"{delivery}/manifest.json"]
+        assert [name for name in visible(far) if name.startswith(f"GLA-{number}/")] in ([], whole)
+        with SftpTransport(destination) as transport:
+            publish(transport, files, delivery, "2")
+        assert [path.name for path in (far / delivery).parent.iterdir()] == ["edition-1"]
+        assert (far / delivery / "data.age").read_bytes() == files["data.age"].read_bytes()
+
+
+def test_the_next_attempt_does_not_send_again_what_is_there(
+    proxy: CuttableProxy, destination: SftpDestination, files: dict[str, Path], far: Path
+) -> None:
+    with SftpTransport(replace(destination, port=proxy.port)) as transport:
+        proxy.cut_after(12 * MIB)
+        with pytest.raises(DestinationUnreachable):
+            publish(transport, files, DELIVERY, "1")
+    (left,) = far.glob("GLA-1/2026-03/.staging-edition-1-1/data.age")
+    kept = left.stat()
+    assert kept.st_size > 4 * MIB
+    sent = 0
+    with SftpTransport(destination) as transport:
+        write = transport._client.write_block
+
+        def counted(file, offset, block, waiting):  # type: ignore[no-untyped-def]
+            nonlocal sent
+            sent += len(block)
+            write(file, offset, block, waiting)
+
+        transport._client.write_block = counted  # type: ignore[method-assign]
+        publish(transport, files, DELIVERY, "2")
+    assert sent == 24 * MIB + 2 - kept.st_size
+    assert (far / DELIVERY / "data.age").stat().st_ino == kept.st_ino
+    assert (far / DELIVERY / "data.age").read_bytes() == files["data.age"].read_bytes()
+    assert [path.name for path in (far / DELIVERY).parent.iterdir()] == ["edition-1"]
+
+
+def test_what_an_attempt_left_damaged_is_sent_again(
+    destination: SftpDestination, files: dict[str, Path], far: Path
+) -> None:
+    left = far / "GLA-1/2026-03/.staging-edition-1-7"
+    left.mkdir(parents=True)
+    damaged = bytearray(files["data.age"].read_bytes())
+    damaged[9 * MIB] ^= 1
+    (left / "data.age").write_bytes(damaged)
+    publish_to(destination, files, "8")
+    assert (far / DELIVERY / "data.age").read_bytes() == files["data.age"].read_bytes()
+
+
+def test_a_peer_that_pauses_is_waited_for(
+    proxy: CuttableProxy, destination: SftpDestination, files: dict[str, Path], far: Path
+) -> None:
+    with SftpTransport(replace(destination, port=proxy.port)) as transport:
+        pauses = iter([3, 20, 40])
+        pause = next(pauses)
+
+        def pausing(number: int) -> None:
+            nonlocal pause
+            if number == pause:
+                pause = next(pauses, 0)
+                proxy.stall()
+                threading.Timer(0.5, proxy.resume).start()
+
+        counting(transport, pausing)
+        publish(transport, files, DELIVERY, "1")
+        assert pause == 0
+    assert visible(far) == [f"{DELIVERY}/data.age", f"{DELIVERY}/manifest.json"]
+
+
+def test_a_server_that_refuses_to_rename_shows_nothing_and_keeps_nothing(
+    openssh_factory: Callable[[], OpenSshServer], files: dict[str, Path]
+) -> None:
+    server = openssh_factory()
+    server.stop()
+    server.sftp_options = "-P rename,posix-rename"
+    server.start()
+    with pytest.raises(DestinationRefused, match="permissions"):
+        publish_to(destination_of(server, server.root), files)
+    assert [path for path in server.root.rglob("*") if path.is_file()] == []
+
+
+def test_a_folder_that_appears_meanwhile_is_left_alone(
+    destination: SftpDestination, files: dict[str, Path], far: Path
+) -> None:
+    def meanwhile(_receipts: object) -> None:
+        (far / DELIVERY).mkdir()
+
+    with SftpTransport(destination) as transport, pytest.raises(DestinationRefused, match="exists"):
+        publish(transport, files, DELIVERY, "1", meanwhile)
+    assert list((far / DELIVERY).iterdir()) == []
+    assert [path.name for path in (far / DELIVERY).parent.iterdir()] == ["edition-1"]
+
+
+@pytest.mark.parametrize("moment", [0, 4_000_000_000], ids=["1970", "2096"])
+def test_the_clock_of_the_server_decides_nothing(
+    destination: SftpDestination, files: dict[str, Path], far: Path, moment: int
+) -> None:
+    left = far / "GLA-1/2026-03/.staging-edition-1-7"
+    left.mkdir(parents=True)
+    (left / "data.age").write_bytes(files["data.age"].read_bytes()[: 2 * MIB])
+    for path in (left / "data.age", left, left.parent):
+        os.utime(path, (moment, moment))
+    publish_to(destination, files, "8")
+    assert (far / DELIVERY / "data.age").read_bytes() == files["data.age"].read_bytes()
+    os.utime(far / DELIVERY / "data.age", (moment, moment))
+    publish_to(destination, files, "9")
+    assert (far / DELIVERY / "data.age").stat().st_mtime == moment
+
+
+def test_two_publishers_at_once_leave_one_whole_delivery(
+    destination: SftpDestination, files: dict[str, Path], far: Path
+) -> None:
+    failures: list[GlaError] = []
+    together = threading.Barrier(2)
+
+    def run(token: str) -> None:
+        try:
+            with SftpTransport(destination) as transport:
+                together.wait(30)
+                publish(transport, files, DELIVERY, token)
+        except GlaError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(token,)) for token in "12"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert visible(far) in ([], [f"{DELIVERY}/data.age", f"{DELIVERY}/manifest.json"])
+    publish_to(destination, files, "3")
+    assert visible(far) == [f"{DELIVERY}/data.age", f"{DELIVERY}/manifest.json"]
+    assert (far / DELIVERY / "data.age").read_bytes() == files["data.age"].read_bytes()
 
 
 def test_connection_cut_while_reading_back_shows_nothing(
@@ -245,7 +412,7 @@ def test_a_full_disk_at_the_server_shows_nothing(destination: SftpDestination, f
 
     with Full(destination) as transport, pytest.raises(DestinationRefused, match="full"):
         publish(transport, files, DELIVERY, "1")
-    assert visible(Path(destination.root)) == []
+    assert [path for path in Path(destination.root).rglob("*") if path.is_file()] == []
 
 
 def test_a_delivery_that_is_there_already_is_not_written_again(

@@ -24,7 +24,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
 StrictModes no
-Subsystem sftp internal-sftp
+Subsystem sftp internal-sftp {options}
 """
 
 
@@ -37,6 +37,7 @@ class OpenSshServer:
     port: int
     host: str = "127.0.0.1"
     user: str = field(default_factory=getpass.getuser)
+    sftp_options: str = ""  # of internal-sftp, from the next start on
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,7 +59,7 @@ class OpenSshServer:
 
     def start(self) -> None:
         config = self.folder / "sshd_config"
-        config.write_text(_CONFIG.format(port=self.port, folder=self.folder))
+        config.write_text(_CONFIG.format(port=self.port, folder=self.folder, options=self.sftp_options))
         with (self.folder / "sshd.log").open("ab") as log:
             self._process = subprocess.Popen([self.program, "-D", "-e", "-f", str(config)], stderr=log)
         wait_for_port(self.port)
