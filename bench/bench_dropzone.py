@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import run
 
 from core.settings import Settings
@@ -64,6 +65,14 @@ class Server:
         return ["sftp", "-q", "-F", "none", *flags, "-P", str(self.port), f"{self.user}@127.0.0.1:{self.path}"]
 
 
+def _cpu_seconds(server: int) -> float:
+    """Of all its processes for connections, which by now are over."""
+    while psutil.Process(server).children():
+        time.sleep(0.1)
+    times = psutil.Process(server).cpu_times()
+    return times.children_user + times.children_system
+
+
 def measure(work: Path) -> dict[str, float]:
     """The keys of this benchmark, see bench/keys.json."""
     home, port = work / "home", free_port()
@@ -92,11 +101,13 @@ def measure(work: Path) -> dict[str, float]:
         theirs = Server(sshd.user, sshd.port, sshd.host_key, sshd.user_key, str(sshd.root / NAME), file)
         four = run.pairs(lambda _: ours.pull(work, TOGETHER), lambda _: theirs.pull(work, TOGETHER))
         one = run.pairs(lambda _: ours.pull(work, 1), lambda _: theirs.pull(work, 1))
+        cpu, other_cpu = _cpu_seconds(zone.pid), _cpu_seconds(sshd.pid)
     finally:
         zone.terminate()
         zone.wait()
         sshd.stop()
     return {
+        "dropzone_cpu_vs_sshd": cpu / other_cpu,
         "dropzone_vs_sshd": 1 / four["ratio"],
         "dropzone_one_vs_sshd": 1 / one["ratio"],
         "dropzone_mb_per_s": TOGETHER * BYTES / 1e6 / four["ours"],

@@ -7,7 +7,6 @@ was fetched is written to the spool. Everything that is not understood is refuse
     door       who may come in, and who makes room: rules
     connection one connection, and when it ends: idle, revoked, too long
     login      public keys only
-    packets    what goes over the wire, with less work for each byte
     sftp       the requests that read, or send us a file; all others are refused
     namespace  the recipient's own folder as it sees it
     incoming   where a recipient may put a file for us, which appears when it is complete

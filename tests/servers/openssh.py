@@ -57,6 +57,11 @@ class OpenSshServer:
         """`ssh-ed25519 AAAA...`, without a comment."""
         return public_line(self.folder / "host_key")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         config = self.folder / "sshd_config"
         config.write_text(_CONFIG.format(port=self.port, folder=self.folder, options=self.sftp_options))
