@@ -22,17 +22,24 @@ from ledger.vocabulary import Action, Result
 
 
 @dataclass(frozen=True)
+class Signed:
+    """The text of a receipt and its SSH signature, by the key with this fingerprint."""
+
+    text: str
+    signature: str
+    signer: str
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What a recipient says of a delivery that was published to it. `reason` is that of a negative one.
 
-    `text` is the digest of its bytes, `signer` the fingerprint of the key that signed them, None if nobody did.
-    `detail` tells how it came.
+    `signed` is what its signer signed and can be held to, None if nobody did. `detail` tells how it came.
     """
 
     delivery_id: str
-    text: str
     reason: str | None
-    signer: str | None
+    signed: Signed | None
     actor: str
     detail: Mapping[str, Any]
 
@@ -53,7 +60,7 @@ class Case:
 
 
 def record_receipt(ledger: Ledger, receipt: Receipt) -> bool:
-    """Record it, once for each publication and signer; False if that was done before.
+    """Record it, once for each publication, reason and signer, however it was written; False if that was done before.
 
     A delivery that is on offer becomes confirmed; in any other state the receipt is only told of.
     """
@@ -61,10 +68,13 @@ def record_receipt(ledger: Ledger, receipt: Receipt) -> bool:
         delivery = deliveries.find_by_id(connection, receipt.delivery_id)
         if delivery is None or delivery.published_at is None:
             raise UnusableInput("the receipt is for a delivery that was not published: nothing is recorded")
-        once = f"receipt {delivery.id} {delivery.published_at} {receipt.text} {receipt.signer or 'unsigned'}"
+        signer = None if receipt.signed is None else receipt.signed.signer
+        once = f"receipt {delivery.id} {delivery.published_at} {receipt.reason or 'accepted'} {signer or 'unsigned'}"
         if events.find_once(connection, once) is not None:
             return False
-        detail = {**receipt.detail, "recipient": delivery.recipient, "text": receipt.text, "signer": receipt.signer}
+        detail = {**receipt.detail, "recipient": delivery.recipient, "signer": signer}
+        if receipt.signed is not None:
+            detail |= {"text": receipt.signed.text, "signature": receipt.signed.signature}
         if receipt.reason is None and can_follow(delivery.state, State.CONFIRMED):
             delivery = replace(delivery, state=State.CONFIRMED, updated_at=ledger.now())
             deliveries.save(connection, delivery, held_by=delivery.token)
@@ -75,6 +85,18 @@ def record_receipt(ledger: Ledger, receipt: Receipt) -> bool:
             detail["reason"] = receipt.reason
         ledger.tell(connection, delivery, action, result, receipt.actor, detail, once=once)
     return True
+
+
+def signed_receipts(ledger: Ledger, delivery_id: str) -> list[tuple[str | None, Signed]]:
+    """(reason, or None) and proof of every signed receipt for a delivery, oldest first."""
+    found = []
+    for event in ledger.events_of(delivery_id):
+        if event.body.action in (Action.DELIVERY_CONFIRMED, Action.DELIVERY_REJECTED):
+            detail = loads(event.body.detail)
+            if detail.get("signer") is not None:
+                proof = Signed(detail["text"], detail["signature"], detail["signer"])
+                found.append((detail.get("reason"), proof))
+    return found
 
 
 def cases(engine: Engine) -> list[Case]:

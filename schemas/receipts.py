@@ -22,7 +22,7 @@ RECEIPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}\.n?ack(\.sig)?")
 RECEIPT_BYTES = 1024  # a receipt has some eighty
 SIGNATURE_BYTES = 16 * 1024  # RSA with 16,384 bits needs 6,000
 
-_DIGEST_LINE = re.compile(r"\\?([0-9A-Fa-f]{64})([ \t]+\*?(\S{0,400}/)?manifest\.json)?")
+_DIGEST_LINE = re.compile(r"\\?([0-9A-Fa-f]{64})([ \t]+\*?([A-Za-z0-9 ._:~()+/\\-]{0,400}[/\\])?manifest\.json)?")
 
 
 class Rejection(StrEnum):

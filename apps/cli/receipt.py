@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import re
+import socket
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
@@ -16,14 +18,28 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from core.clock import utc_now
 from core.database import opened
+from core.errors import UnusableInput
+from core.ids import checked_name
+from core.period import Period
 from core.settings import Settings
 from core.text import printable
-from ledger.receipts import Case, cases, close_case
-from schemas.receipts import RECEIPT_BYTES, SIGNATURE_BYTES, Rejection
+from ledger.receipts import Case, cases, close_case, signed_receipts
+from ledger.store import Ledger
+from schemas.receipts import (
+    NEGATIVE,
+    POSITIVE,
+    RECEIPT_BYTES,
+    SIGNATURE,
+    SIGNATURE_BYTES,
+    Rejection,
+    receipt_name,
+)
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 _folder = click.Path(path_type=Path, file_okay=False, exists=True)
+_EDITION = re.compile(r"[1-9][0-9]{0,8}")
 _PIPE_WIDTH = 200  # characters, where the output is no terminal: nothing is cut off
 
 
@@ -105,6 +121,30 @@ def list_cases(settings: Settings, *, all_cases: bool, as_json: bool) -> None:
 
 
 @receipt.command()
+@click.argument("delivery", metavar="DELIVERY")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.pass_obj
+def export(settings: Settings, delivery: str, folder: Path) -> None:
+    """Write the signed receipts for DELIVERY (AGREEMENT/PERIOD/EDITION) into FOLDER, as proof for others.
+
+    ssh-keygen -Y verify -n gla-receipt checks them, with the public key that signed the agreement.
+    """
+    agreement, period, edition = _parts(delivery)
+    with opened(settings.resolved_database_url) as engine:
+        ledger = Ledger(engine, utc_now, origin=socket.gethostname())
+        found = ledger.get(agreement, Period.parse(period), edition)
+        receipts = [] if found is None else signed_receipts(ledger, found.id)
+    if not receipts:
+        raise UnusableInput(f"there is no signed receipt for {delivery}: gla history shows what there is")
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (reason, proof) in enumerate(receipts, 1):
+        path = folder / f"{number}-{receipt_name(agreement, period, edition, NEGATIVE if reason else POSITIVE)}"
+        path.write_bytes(proof.text.encode())
+        path.with_name(path.name + SIGNATURE).write_text(proof.signature, encoding="ascii")
+        click.echo(f"{path}: {reason or 'accepted'}, signed with {proof.signer}")
+
+
+@receipt.command()
 @click.argument("case", type=click.IntRange(1))
 @click.option("--reason", required=True, help="What was done about it; kept in the ledger.")
 @click.pass_obj
@@ -114,6 +154,13 @@ def close(settings: Settings, case: int, reason: str) -> None:
 
     closed = close_case(open_services(settings).ledger, case, reason, getpass.getuser())
     click.echo(f"case {closed.number} on {closed.delivery} is closed")
+
+
+def _parts(delivery: str) -> tuple[str, str, int]:
+    names = delivery.split("/")
+    if len(names) == 3 and _EDITION.fullmatch(names[2]):
+        return checked_name(names[0], "the id of an agreement"), names[1], int(names[2])
+    raise UnusableInput("a delivery is named AGREEMENT/PERIOD/EDITION")
 
 
 def _cells(case: Case) -> tuple[str, ...]:

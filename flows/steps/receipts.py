@@ -15,6 +15,7 @@ from typing import Any
 
 from agreements import registry, store
 from core.canonical import sha256_hex
+from core.clock import to_rfc3339
 from core.database import reading
 from core.errors import GlaError, SignerUnknown, UnusableInput, unexpected
 from core.ids import checked_name
@@ -36,7 +37,7 @@ from flows.wiring import Services
 from keys.sshsig import Namespace, SshPublicKey, judge
 from ledger import deliveries
 from ledger.deliveries import Delivery
-from ledger.receipts import Receipt, record_receipt
+from ledger.receipts import Receipt, Signed, record_receipt
 from ledger.vocabulary import Action, Result
 from schemas.manifest import MANIFEST_NAME
 from schemas.receipts import RECEIPT_BYTES, parse_receipt
@@ -79,19 +80,21 @@ def take_receipts(services: Services) -> int:
 def receive(services: Services, came: Came) -> Delivery | None:
     """Record what the receipt says, and return the delivery as it is then; None if it was recorded before.
 
-    `UnusableInput` or `SignerUnknown`, which are recorded too, if it is no receipt for a delivery to this recipient.
+    `UnusableInput` or `SignerUnknown` if it is no receipt for a delivery to this recipient: recorded too, once a day
+    for each kind of mistake, so that nobody fills the ledger with them.
     """
     try:
         return _record(services, came)
     except (UnusableInput, SignerUnknown) as error:
         refusal: GlaError = error
+    day, mistake = to_rfc3339(services.clock())[:10], sha256_hex(str(refusal).encode())
     services.ledger.record(
         Action.RECEIPT_REFUSED,
         f"receipt:{came.recipient}",
         Result.REFUSED,
         came.actor,
         {**came.detail, "recipient": came.recipient, "error": refusal.code, "message": str(refusal)},
-        once=f"receipt refused {came.recipient} {sha256_hex(came.content)} {sha256_hex(came.signature or b'')}",
+        once=f"receipt refused {came.recipient} {mistake} {day}",
     )
     raise refusal
 
@@ -121,8 +124,8 @@ def _is_ready(services: Services, path: Path) -> bool:
 def _record(services: Services, came: Came) -> Delivery | None:
     text = parse_receipt(came.name, came.content)
     delivery = _delivery(services, came.recipient, text.manifest)
-    signer = None if came.signature is None else _signer(services, delivery, came.content, came.signature)
-    receipt = Receipt(delivery.id, sha256_hex(came.content), text.reason, signer, came.actor, came.detail)
+    signed = None if came.signature is None else _signed(services, delivery, came.content, came.signature)
+    receipt = Receipt(delivery.id, text.reason, signed, came.actor, came.detail)
     if not record_receipt(services.ledger, receipt):
         return None
     with reading(services.engine) as connection:
@@ -139,12 +142,13 @@ def _delivery(services: Services, recipient: str, manifest: str) -> Delivery:
     raise UnusableInput(f"there is no delivery to {recipient} with this manifest: nothing is confirmed")
 
 
-def _signer(services: Services, delivery: Delivery, content: bytes, signature: bytes) -> str:
-    """The fingerprint of the key that signed, which is the one that signed the agreement and is valid today."""
+def _signed(services: Services, delivery: Delivery, content: bytes, signature: bytes) -> Signed:
+    """What was signed, with the key that signed the agreement and is valid today."""
     with reading(services.engine) as connection:
         wanted = unaltered(store.get(connection, delivery.agreement_id)).recipient_signer
         keys = registry.keys_of(connection, delivery.recipient)
-    judged = judge(signature.decode("ascii", "replace"), content, Namespace.RECEIPT)
+    armored = signature.decode("ascii", "replace")
+    judged = judge(armored, content, Namespace.RECEIPT)
     if not judged.valid or SshPublicKey(str(judged.key)).fingerprint != wanted:
         raise SignerUnknown(
             f"the receipt is not signed by {wanted}, which signed agreement {delivery.agreement_id}: sign it with that "
@@ -152,4 +156,4 @@ def _signer(services: Services, delivery: Delivery, content: bytes, signature: b
         )
     if not any(key.fingerprint == wanted and key.may_sign(services.clock()) for key in keys):
         raise SignerUnknown(f"{wanted}, which signed the receipt, is revoked or not valid today: send it unsigned")
-    return wanted
+    return Signed(content.decode(), armored, wanted)

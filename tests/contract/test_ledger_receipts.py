@@ -15,13 +15,14 @@ from core.period import Period
 from ledger import expiry
 from ledger.deliveries import Delivery, FileReading, Pickup
 from ledger.history import history
-from ledger.receipts import Receipt, cases, close_case, record_receipt
+from ledger.receipts import Receipt, Signed, cases, close_case, record_receipt, signed_receipts
 from ledger.states import State
 from ledger.store import Ledger
 from ledger.verify import verify
 from ledger.vocabulary import Action, Result
 from tests.ledger_world import AGREEMENT, JANUARY, Clock, claim, deliver, extract, new_ledger, publish, seal
 
+SIGNED = Signed("text", "signature", "SHA256:x")
 FEBRUARY = Period.parse("2026-02")
 
 
@@ -44,9 +45,8 @@ def delivery(ledger: Ledger, edition: int = 1) -> Delivery:
 def receipt(ledger: Ledger, reason: str | None = None, **changes: Any) -> Receipt:
     values: dict[str, Any] = {
         "delivery_id": delivery(ledger).id,
-        "text": "d" * 64,
         "reason": reason,
-        "signer": None,
+        "signed": None,
         "actor": "gemeente-voorbeeld",
         "detail": {"address": "192.0.2.1"},
     }
@@ -78,8 +78,9 @@ def test_a_signature_that_comes_later_is_told_too(ledger: Ledger) -> None:
     deliver(ledger)
     record_receipt(ledger, receipt(ledger))
     assert [row.signed for row in history(ledger.engine)] == [False]
-    assert record_receipt(ledger, receipt(ledger, signer="SHA256:x"))
+    assert record_receipt(ledger, receipt(ledger, signed=SIGNED))
     assert [row.signed for row in history(ledger.engine)] == [True]
+    assert signed_receipts(ledger, delivery(ledger).id) == [(None, SIGNED)]
     assert verify(ledger.engine, []).deliveries == 1
 
 
@@ -116,7 +117,7 @@ def test_a_worker_that_holds_the_delivery_goes_on_after_a_receipt(ledger: Ledger
 
 def test_a_negative_receipt_opens_a_case_that_an_operator_closes(ledger: Ledger) -> None:
     deliver(ledger)
-    assert record_receipt(ledger, receipt(ledger, "damaged", signer="SHA256:x"))
+    assert record_receipt(ledger, receipt(ledger, "damaged", signed=SIGNED))
     [case] = cases(ledger.engine)
     assert (case.reason, case.delivery, case.closed) == ("damaged", f"{AGREEMENT}/2026-01/1", None)
     assert [row.case for row in history(ledger.engine)] == ["damaged"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -108,6 +109,32 @@ def test_open_with_ack_leaves_a_signed_receipt_that_the_sender_takes(recipient: 
     assert (recipient.folder / "edition-1-opened" / "pakbon.html").read_text().startswith("<!DOCTYPE html>")
 
 
+def test_a_signed_receipt_is_proof_for_others(
+    recipient: Recipient, operator: Callable[..., Result], tmp_path: Path, require_program: Callable[[str], str]
+) -> None:
+    recipient.open("--ack")
+    file, signature = recipient.folder / name(".ack"), recipient.folder / name(".ack.sig")
+    assert isinstance(operator(receipt, "export", DELIVERED, tmp_path / "proof").exception, UnusableInput)
+    operator(receipt, "add", "--recipient", RECIPIENT, "--signature", signature, file)
+    shown = operator(receipt, "export", DELIVERED, tmp_path / "proof")
+    assert shown.exit_code == 0, shown.exception
+    (exported,) = (tmp_path / "proof").glob("*.ack")
+    assert exported.read_bytes() == file.read_bytes()
+    allowed = tmp_path / "allowed_signers"
+    allowed.write_text(f"fonds {recipient.world.signer.public_key.line}\n")
+    verify = [require_program("ssh-keygen"), "-Y", "verify", "-f", str(allowed), "-I", "fonds", "-n", "gla-receipt"]
+    done = subprocess.run(
+        [*verify, "-s", f"{exported}.sig"], input=exported.read_bytes(), check=False, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("wrong", ["GLA-1", "GLA-1/2026-03", "GLA-1/2026-03/0", "../x/2026-03/1", "GLA-1/march/1"])
+def test_what_names_no_delivery_has_no_proof(operator: Callable[..., Result], tmp_path: Path, wrong: str) -> None:
+    assert isinstance(operator(receipt, "export", wrong, tmp_path / "proof").exception, UnusableInput)
+    assert not (tmp_path / "proof").exists()
+
+
 def test_a_check_is_enough_for_a_receipt(recipient: Recipient) -> None:
     shown = recipient.run(
         open_delivery, recipient.delivery, "--check", "--agreement", recipient.agreement,
@@ -210,4 +237,4 @@ def test_what_could_not_be_removed_is_an_exit_code(
 
 
 def test_the_commands_are_listed() -> None:
-    assert {"add", "close", "list", "sign"} == set(receipt_command.receipt.commands)
+    assert {"add", "close", "export", "list", "s3-log", "sign"} == set(receipt_command.receipt.commands)

@@ -102,8 +102,8 @@ def test_a_signed_receipt_is_taken_at_once_and_names_its_signer(published: World
 
 
 def test_a_receipt_is_recorded_once_however_often_it_comes(published: World) -> None:
-    for name in ("a.ack", "b.ack", "a.ack"):
-        put(published, name, digest(published))
+    for number in range(5):
+        put(published, f"{number}.ack", digest(published) + "\n" * number)
         take_receipts(published.services)
     assert len(told(published, "delivery.confirmed")) == 1
     assert left(published) == []
@@ -195,6 +195,8 @@ def test_what_is_no_receipt_is_recorded_without_its_content_and_stops_nobody(pub
     put(published, "b.ack", digest(published))
     assert take_receipts(published.services) == 2
     assert state(published) is State.CONFIRMED
+    put(published, "a.ack", bad + b" ")
+    assert take_receipts(published.services) == 1
     [event] = [event for event in published.events() if event["action"] == "receipt.refused"]
     if len(bad) > 3:
         assert bad.decode("latin-1")[:12] not in event["detail"]

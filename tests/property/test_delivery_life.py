@@ -26,7 +26,7 @@ from core.database import open_engine, opened
 from core.errors import DeliveryBusy, DeliveryStateError, UnusableInput
 from ledger import expiry
 from ledger.deliveries import Claim, Delivery, FileReading, Pickup
-from ledger.receipts import Receipt, record_receipt
+from ledger.receipts import Receipt, Signed, record_receipt
 from ledger.states import DELIVERED, DONE, UNFINISHED, State, can_follow
 from ledger.verify import verify
 from ledger.vocabulary import Action
@@ -38,6 +38,7 @@ _ACTION = {
     **{state: Action(f"delivery.{state.value}") for state in State if state is not State.PLANNED},
 }
 
+SIGNED = Signed("text", "signature", "SHA256:x")
 _NEXT = dict(itertools.pairwise([State.PLANNED, State.EXTRACTING, State.SEALED, State.PUBLISHING, State.PUBLISHED]))
 
 
@@ -184,13 +185,13 @@ class DeliveryLife(RuleBasedStateMachine):
         assert self.ledger.record_pickup(pickup)
         assert not self.ledger.record_pickup(pickup)
 
-    @rule(reason=st.sampled_from([None, "damaged"]), text=st.sampled_from("ab"))
-    def a_recipient_says_what_it_thinks(self, reason: str | None, text: str) -> None:
+    @rule(reason=st.sampled_from([None, "damaged"]), signed=st.sampled_from([None, SIGNED]))
+    def a_recipient_says_what_it_thinks(self, reason: str | None, signed: Signed | None) -> None:
         """Of the newest edition that appeared; random advances seldom come so far, so here it is finished first."""
         if self.claims and not any(each.published_at for each in self.editions()):
             self.the_newest_worker_goes_on(steps=5)
         for before in reversed(self.editions()):
-            receipt = Receipt(before.id, text, reason, None, "gemeente-voorbeeld", {})
+            receipt = Receipt(before.id, reason, signed, "gemeente-voorbeeld", {})
             if before.published_at is None:
                 with pytest.raises(UnusableInput):
                     record_receipt(self.ledger, receipt)
