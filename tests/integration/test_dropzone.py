@@ -773,6 +773,22 @@ def test_a_reload_with_a_host_key_that_is_damaged_keeps_the_old_one(stopped: Dro
         assert any("stays as it was" in line for line in zone.log)
 
 
+def test_a_new_server_takes_the_port_while_the_old_one_finishes_what_is_under_way(
+    stopped: DropzoneWorld, local: Path
+) -> None:
+    with stopped.running(DropzoneSettings(port=0, stop_seconds=1000)) as old:
+        with stopped.client() as client, client.open(DATA) as file:
+            file.read(100)
+            os.kill(old.pid, signal.SIGTERM)
+            wait_until(lambda: not is_reachable(stopped.port), 20)
+            with stopped.running(DropzoneSettings(port=stopped.port)):
+                assert stopped.sftp(f"get {DATA}", cwd=local).returncode == 0
+                assert len(pickups_of(stopped, 1)) == 1
+                assert len(file.read()) == 500_000 - 100
+        assert old.stop() == 0
+    assert [pickup.whole for pickup in stopped.pickups()] == [True, True]
+
+
 def test_a_second_signal_ends_what_is_under_way(stopped: DropzoneWorld) -> None:
     with stopped.running(DropzoneSettings(port=0, stop_seconds=1000)) as zone, stopped.client() as client:
         file = client.open(DATA)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paramiko
+import psutil
 import pytest
 
 pytestmark = pytest.mark.server
@@ -59,6 +60,7 @@ def test_it_says_where_it_listens_and_with_which_key_and_stops_with_exit_0(start
     process = start()
     port, key = announced(process)
     assert shown_host_key(port) == key
+    assert psutil.Process(process.pid).num_threads() == 1  # or it could not fork
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
     lines = process.stderr.read().splitlines()

@@ -104,7 +104,7 @@ class DropzoneWorld:
     @contextmanager
     def running(self, settings: DropzoneSettings | None = None) -> Iterator[Dropzone]:
         settings = settings or DropzoneSettings(
-            port=0, login_seconds=60, connections_per_minute=6000, upload_reserve_bytes=0
+            port=0, login_seconds=60, connections_per_minute=6000, login_failures=1000, upload_reserve_bytes=0
         )
         with Dropzone(self.root, self.keys / "host", settings) as zone:
             self.port = zone.port
