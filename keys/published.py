@@ -31,7 +31,7 @@ from schemas.envelopes import OPENPGP
 
 SECRET_KIND = "check-value"  # noqa: S105  it stands where a key would have its kind, and tells nothing of the secret
 LARGEST = 8 * 1024 * 1024  # bytes of a history; a post-quantum entry has 12 kB
-_STILL_SIGNING = timedelta(minutes=5)  # a signature that was begun when its key was replaced
+STILL_SIGNING = timedelta(minutes=5)  # a signature that was begun when its key was replaced
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def judge(
     for key in reversed(keys):
         judged = judge_by(key.line, signature, message, namespace)
         if judged.valid:
-            late = key.until is not None and at is not None and at > key.until + _STILL_SIGNING
+            late = key.until is not None and at is not None and at > key.until + STILL_SIGNING
             return Verification(Reason.KEY_REPLACED, key.line) if late else judged
         if judged.reason is not Reason.ANOTHER_KEY:
             reason = judged.reason

@@ -16,7 +16,6 @@ from ledger.states import State
 from ledger.tables import deliveries
 from schemas.spans import Spans
 
-ROW_DIGEST = "row"  # in the detail of an event: `history_digest` of the delivery after it
 _BATCH = 1_000  # deliveries per fetch: bounded memory however many there are
 _NOT_HISTORY = ("worker", "lease_until", "token", "updated_at")  # change without an event
 
@@ -59,7 +58,7 @@ class Delivery:
         return self.worker is not None and self.lease_until is not None and self.lease_until > now
 
     def history_digest(self) -> str:
-        """Digest of all that history shows; each event that changes the row holds it, so that `verify` can compare."""
+        """Digest of all that history shows; each event that changes the row has it, so that `verify` can compare."""
         return digest({name: value for name, value in vars(self).items() if name not in _NOT_HISTORY})
 
 

@@ -1,6 +1,7 @@
-"""Append one event to the chain, and read events back. Nothing here changes or removes an event.
+"""Append one event to the tree, and read events back. Nothing here changes or removes an event.
 
-`append` needs a connection from `core.database.writing`: only the single writer knows the end of the chain.
+`append` needs a connection from `core.database.writing`: only the single writer knows the end. Readers get events with
+their bodies; what was removed by rule is passed over.
 """
 
 from __future__ import annotations
@@ -12,22 +13,32 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, desc, insert, select
 
 from core.canonical import canonical_json
-from ledger.chain import GENESIS, EventBody, event_hash
+from ledger.leaves import EventBody, leaf_of, new_nonce
+from ledger.merkle import HASH_BYTES, completed, node_hash
 from ledger.tables import events
 from ledger.vocabulary import Action, Result
 
-LAST = select(events.c.seq, events.c.hash).order_by(desc(events.c.seq)).limit(1)
+_LAST = select(events.c.seq, events.c.hashes).order_by(desc(events.c.seq)).limit(1)
 _INSERT = insert(events)
+_WHOLE = events.c.removed_by.is_(None)
 _BATCH = 5_000  # events per fetch: bounded memory however long the ledger is
 
 
 @dataclass(frozen=True)
 class Event:
-    """One event of the ledger as it was stored."""
+    """One event of the ledger as it was stored. `hashes`: its leaf, and the subtrees that it completed, as bytes.
+
+    Of one that was removed by rule the body is empty and there is no nonce; `removed_by` is the event that tells so.
+    """
 
     body: EventBody
-    previous: str
-    hash: str
+    nonce: bytes | None
+    hashes: bytes
+    removed_by: int | None = None
+
+    @property
+    def leaf(self) -> bytes:
+        return self.hashes[:HASH_BYTES]
 
 
 def append(
@@ -43,12 +54,15 @@ def append(
     agreement_id: str | None = None,
     delivery_id: str | None = None,
     once: str | None = None,
+    row_digest: str | None = None,
 ) -> Event:
-    """Put an event at the end of the chain. Where one with the same `once` exists, return that one and add nothing."""
+    """Put an event at the end. Where one with the same `once` exists, return that one and add nothing.
+
+    Reads as many earlier events as there are subtrees to complete: the logarithm of their number at most.
+    """
     if once is not None and (known := find_once(connection, once)) is not None:
         return known
-    last = connection.execute(LAST).first()
-    previous = GENESIS if last is None else str(last.hash)
+    last = connection.execute(_LAST).first()
     body = EventBody(
         seq=1 if last is None else last.seq + 1,
         at=at,
@@ -60,46 +74,65 @@ def append(
         agreement_id=agreement_id,
         delivery_id=delivery_id,
         once=once,
+        row_digest=row_digest,
         detail=canonical_json(dict(detail)).decode(),
     )
-    event = Event(body, previous, event_hash(previous, body))
-    connection.execute(_INSERT, {**vars(body), "previous": previous, "hash": event.hash})
+    nonce = new_nonce()
+    before = {} if last is None else {int(last.seq): bytes(last.hashes)}
+    event = Event(body, nonce, _hashes(connection, body.seq, leaf_of(nonce, body), before))
+    connection.execute(_INSERT, {**vars(body), "nonce": nonce, "hashes": event.hashes})
     return event
 
 
+def _hashes(connection: Connection, seq: int, leaf: bytes, before: dict[int, bytes]) -> bytes:
+    """The leaf, and each subtree that it completes: joined with the one as large that ends before it."""
+    ends = [seq - (1 << level) for level in range(completed(seq))]
+    if not set(ends) <= before.keys():
+        wanted = select(events.c.seq, events.c.hashes).where(events.c.seq.in_(ends))
+        before = {row.seq: bytes(row.hashes) for row in connection.execute(wanted)}
+    hashes = [leaf]
+    for level, end in enumerate(ends):
+        left = before[end][level * HASH_BYTES : (level + 1) * HASH_BYTES]
+        hashes.append(node_hash(left, hashes[-1]))
+    return b"".join(hashes)
+
+
 def find_once(connection: Connection, once: str) -> Event | None:
-    """The event that was recorded under this key, if there is one."""
+    """The event that was recorded under this key, if there is one; its body may have been removed since."""
     row = connection.execute(select(events).where(events.c.once == once)).first()
     return None if row is None else _event(row)
 
 
 def of_delivery(connection: Connection, delivery_id: str) -> list[Event]:
     """What happened to one delivery, oldest first."""
-    rows = connection.execute(select(events).where(events.c.delivery_id == delivery_id).order_by(events.c.seq))
-    return [_event(row) for row in rows]
+    wanted = (events.c.delivery_id == delivery_id) & _WHOLE
+    return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
 
 
 def of_agreement(connection: Connection, agreement_id: str, action: Action) -> list[Event]:
     """What of one kind happened to one agreement, oldest first."""
-    wanted = (events.c.agreement_id == agreement_id) & (events.c.action == action.value)
+    wanted = (events.c.agreement_id == agreement_id) & (events.c.action == action.value) & _WHOLE
     return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
 
 
 def of_actions(connection: Connection, *actions: Action) -> list[Event]:
     """Everything of these kinds, oldest first. For kinds that are rare."""
-    wanted = events.c.action.in_([action.value for action in actions])
+    wanted = events.c.action.in_([action.value for action in actions]) & _WHOLE
     return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
 
 
 def of_deliveries(connection: Connection, actions: Iterable[Action], chosen: Select[Any]) -> Iterator[Event]:
     """What of these kinds happened to the deliveries whose ids `chosen` selects, oldest first."""
     wanted = events.c.action.in_([action.value for action in actions]) & events.c.delivery_id.in_(chosen)
-    for row in connection.execute(select(events).where(wanted).order_by(events.c.seq)):
+    for row in connection.execute(select(events).where(wanted & _WHOLE).order_by(events.c.seq)):
         yield _event(row)
 
 
 def in_order(connection: Connection) -> Iterator[Event]:
-    """Every event by sequence number. Fetched in batches by key, so that a reader may stop anywhere."""
+    """Every event by sequence number, also those whose body was removed.
+
+    Fetched in batches by key, so that a reader may stop anywhere.
+    """
     statement = select(events).order_by(events.c.seq).limit(_BATCH)
     rows = connection.execute(statement).all()
     while rows:
@@ -109,5 +142,5 @@ def in_order(connection: Connection) -> Iterator[Event]:
 
 def _event(row: Row[Any]) -> Event:
     fields = dict(row._mapping)  # noqa: SLF001 - the public name of SQLAlchemy for a row as a mapping
-    previous, own = fields.pop("previous"), fields.pop("hash")
-    return Event(EventBody(**fields), previous, own)
+    nonce, hashes, removed_by = (fields.pop(name) for name in ("nonce", "hashes", "removed_by"))
+    return Event(EventBody(**fields), nonce, hashes, removed_by)

@@ -21,7 +21,7 @@ from core.database import reading, writing
 from core.errors import DeliveryBusy, DeliveryStateError
 from core.period import Period
 from ledger import claims, deliveries, events
-from ledger.deliveries import ROW_DIGEST, Claim, ClaimRequest, Columns, Delivery, FileReading, Pickup
+from ledger.deliveries import Claim, ClaimRequest, Columns, Delivery, FileReading, Pickup
 from ledger.events import Event
 from ledger.states import State, can_follow, check_transition
 from ledger.vocabulary import Action, Result
@@ -49,16 +49,19 @@ class Ledger:
         delivery_id: str | None = None,
         *,
         once: str | None = None,
+        row_digest: str | None = None,
         connection: Connection | None = None,
     ) -> Event:
         """Append one event. `detail` is JSON without data values. `once`: a key under which it is recorded only once.
+        `row_digest` binds a row of the work list: see `tell`.
 
         A caller that holds a transaction of `core.database.writing` passes its `connection`: both happen, or neither.
         """
         if connection is None:
             with writing(self.engine) as own:
+                own_ids = (agreement_id, delivery_id)
                 return self.record(
-                    action, object, result, actor, detail, agreement_id, delivery_id, once=once, connection=own
+                    action, object, result, actor, detail, *own_ids, once=once, row_digest=row_digest, connection=own
                 )
         return events.append(
             connection,
@@ -72,6 +75,7 @@ class Ledger:
             agreement_id=agreement_id,
             delivery_id=delivery_id,
             once=once,
+            row_digest=row_digest,
         )
 
     def claim(
@@ -314,9 +318,9 @@ class Ledger:
         """Record an event that changed the row, for the modules of this package that do so; it binds the row as it now
         is, so that `verify` can compare.
         """
-        bound = {**detail, "state": delivery.state.value, ROW_DIGEST: delivery.history_digest()}
-        own = (delivery.agreement_id, delivery.id)
-        self.record(action, delivery.name, result, actor, bound, *own, once=once, connection=connection)
+        told = {**detail, "state": delivery.state.value}
+        ids, row = (delivery.agreement_id, delivery.id), delivery.history_digest()
+        self.record(action, delivery.name, result, actor, told, *ids, once=once, row_digest=row, connection=connection)
 
     def _held(self, connection: Connection, claim: Claim) -> Delivery:
         held = deliveries.find_by_id(connection, claim.id)

@@ -1,11 +1,13 @@
 """The ledger's two tables: `events`, the append-only truth, and `deliveries`, the work list that must agree with it.
 
-Times are RFC 3339 text with milliseconds in UTC: what is hashed is what is stored, and text order is time order.
+Times are RFC 3339 text with milliseconds in UTC: what is hashed is what is stored, and text order is time order. Of an
+event whose retention is over (`removed_by`: the event that tells so) the names and details are empty and the nonce is
+gone; its hashes stay, with what the work list and the programs need.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
 from core.database import metadata
 
@@ -25,9 +27,11 @@ events = Table(
     Column("agreement_id", Text, index=True),
     Column("delivery_id", Text, index=True),
     Column("once", Text, unique=True),  # an event with such a key is recorded only once, however often it is told
+    Column("row_digest", _HASH),  # `history_digest` of the delivery after this event, so that `verify` can compare
     Column("detail", Text, nullable=False),
-    Column("previous", _HASH, nullable=False),
-    Column("hash", _HASH, nullable=False, unique=True),
+    Column("nonce", LargeBinary),
+    Column("hashes", LargeBinary, nullable=False),  # the leaf, then each subtree that it completes: 32 bytes each
+    Column("removed_by", _SEQ),
 )
 
 deliveries = Table(

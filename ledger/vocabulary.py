@@ -49,6 +49,9 @@ class Action(StrEnum):
     PARTICIPANTS_REPORT_REMOVED = "participants.report_removed"  # its retention is over
     PARTICIPANTS_FORGOTTEN = "participants.forgotten"  # the people of a set that is past; its event stays
 
+    SUBJECT_ASKED = "subject.asked"  # to whom one person's data was delivered; neither who nor the answer is told
+    PEOPLE_FORGOTTEN = "people.forgotten"  # the set of people in a delivery; its retention is over
+
     RECIPIENT_ADDED = "recipient.added"
     RECIPIENT_CHANGED = "recipient.changed"
     SOURCE_ADDED = "source.added"
@@ -60,6 +63,7 @@ class Action(StrEnum):
     KEY_REVOKED = "key.revoked"
     KEY_EXPIRING = "key.expiring"  # once each at 60, 30 and 7 days before its last day
     ACCOUNTS_WRITTEN = "accounts.written"
+    EVENTS_REMOVED = "events.removed"  # names and details of earlier events, by rule; their hashes stay
 
 
 class Result(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +13,12 @@ from sqlalchemy import Engine
 
 from core.errors import SignerUnknown
 from core.period import Period
+from ledger.checkpoints import Checkpoint
 from ledger.deliveries import Claim
+from ledger.merkle import joined, node_hash
 from ledger.states import State
 from ledger.store import Ledger
+from ledger.tree import origin_of
 from ledger.vocabulary import Action
 
 AGREEMENT = "gla-2026-001"
@@ -43,11 +47,13 @@ class SecretSigner:
 
     secret: bytes = b"test"
 
-    def sign(self, message: bytes, namespace: str) -> str:
-        return hmac.new(self.secret, namespace.encode() + b"\0" + message, hashlib.sha256).hexdigest()
+    def sign_note(self, name: str, text: str) -> str:
+        signature = hmac.new(self.secret, f"{name}\0{text}".encode(), hashlib.sha256).hexdigest()
+        return f"{text}\n\u2014 {name} {signature}\n"
 
-    def verify(self, signature: str, message: bytes, namespace: str, at: datetime) -> None:
-        if not hmac.compare_digest(signature, self.sign(message, namespace)):
+    def verify(self, note: str, at: datetime) -> None:
+        text = note.partition("\n\n")[0] + "\n"
+        if not hmac.compare_digest(note.encode(), self.sign_note(text.split("\n")[0], text).encode()):
             raise SignerUnknown("not our signature")
 
 
@@ -88,3 +94,26 @@ def deliver(ledger: Ledger, period: Period = JANUARY, edition: int = 1, **change
     held = publish(ledger, seal(ledger, extract(ledger, claim(ledger, period, edition, **changes))))
     ledger.release(held)
     return held
+
+
+def hashes_of(leaves: Iterable[bytes]) -> Iterator[bytes]:
+    """What is stored as the hashes of each event, made apart from the code that stores it."""
+    peaks: list[bytes] = []
+    for number, leaf in enumerate(leaves, start=1):
+        path = [leaf]
+        while number % 2 ** len(path) == 0:
+            path.append(node_hash(peaks.pop(), path[-1]))
+        peaks.append(path[-1])
+        yield b"".join(path)
+
+
+def checkpoint_of(hashes: Iterable[bytes], at: str = "2026-04-01T00:00:00.000Z") -> Checkpoint:
+    """Of a ledger whose events have these hashes."""
+    leaves = [each[:32] for each in hashes]
+    peaks: list[tuple[int, bytes]] = []
+    for leaf in leaves:
+        level, own = 0, leaf
+        while peaks and peaks[-1][0] == level:
+            level, own = level + 1, node_hash(peaks.pop()[1], own)
+        peaks.append((level, own))
+    return Checkpoint(origin_of(leaves[0]), len(leaves), joined([own for _, own in peaks]), at)

@@ -11,7 +11,7 @@ import click
 from core.database import opened
 from core.errors import SignerUnknown, UnusableInput
 from core.settings import Settings
-from keys import published
+from keys import notes
 from keys.private.custody import Role, open_custody
 from keys.published import KeyHistory, PublishedKey
 from keys.sshsig import parse_public_key
@@ -37,10 +37,12 @@ def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None
     Finds a cut-off end and a recomputed chain only as far as the newest checkpoint that it is shown.
     """
     path = checkpoints or settings.checkpoints_path
-    witnesses = read_checkpoints(path, _verifier(settings, public_key, key_history)) if path.exists() else []
+    witnesses = read_checkpoints(path, _verifier(settings, public_key, key_history)) if path.exists() else ()
     with opened(settings.resolved_database_url) as engine:
         verified = ledger_verify.verify(engine, witnesses)
     click.echo(f"intact: {verified.events:,} events, {verified.deliveries:,} deliveries")
+    if verified.removed:
+        click.echo(f"{verified.removed:,} of the events are without names and details, removed by rule")
     if verified.checkpoints:
         click.echo(f"{verified.checkpoints:,} signed checkpoints witness the events up to {verified.witnessed:,}")
     elif verified.events:
@@ -50,8 +52,8 @@ def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None
 def _verifier(settings: Settings, public_key: Path | None, history: Path | None) -> Verifier:
     keys = _ledger_keys(settings, public_key, history)
 
-    def check(signature: str, message: bytes, namespace: str, at: datetime) -> None:
-        published.judge(keys, signature, message, namespace, at).require("the checkpoint")
+    def check(note: str, at: datetime) -> None:
+        notes.judge(keys, note, at).require("the checkpoint")
 
     return check
 

@@ -1,4 +1,4 @@
-"""Our signatures in the SSHSIG form, so that `ssh-keygen -Y verify` checks them, with a key that is in memory."""
+"""Our signatures with a key that is in memory: SSHSIG, which `ssh-keygen -Y verify` checks, and signed notes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from core.errors import KeyUnusable
+from keys.notes import signed_bytes, signed_note
 from keys.private.secret import Secret, read_secret_file
 from keys.sshsig import SshPublicKey, armored, pack, parse_public_key, signed_data
 
@@ -28,6 +29,9 @@ class SigningKey(Protocol):
     def public_key(self) -> SshPublicKey: ...
     def sign(self, message: bytes, namespace: str) -> str:
         """The text of an SSH signature over `message`, valid for `namespace` only."""
+
+    def sign_note(self, name: str, text: str) -> str:
+        """The signed note (`keys.notes`) with this text, by this key under `name`."""
 
 
 class Signer:
@@ -48,6 +52,9 @@ class Signer:
             raise ValueError("a signature needs a namespace")
         signature = pack(_ALGORITHM) + pack(self._key.sign(signed_data(message, namespace)))
         return armored(self.public_key, namespace, signature)
+
+    def sign_note(self, name: str, text: str) -> str:
+        return signed_note(name, text, self.public_key, self._key.sign(signed_bytes(text)))
 
     def private_file(self) -> bytes:
         """The content of an OpenSSH private key file, without a passphrase."""

@@ -11,17 +11,23 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11 import exceptions as foreign
 
 from core.errors import KeyUnusable
+from keys.notes import judge as judge_note
+from keys.notes import signed_bytes, signed_note
 from keys.private.uri import TokenUri
+from keys.published import PublishedKey
+from keys.roles import Role
 from keys.sshsig import SshPublicKey, armored, ecdsa_signature, pack, parse_public_key, signed_data, verify_by
 
 _ED25519 = b"\x06\x03\x2b\x65\x70"  # DER of the curve's name (RFC 8410)
@@ -65,6 +71,17 @@ class TokenSigner:
         text = armored(self.public_key, namespace, pack(kind.encode()) + pack(raw))
         verify_by(text, message, namespace, self.public_key.fingerprint)  # a faulty signature could give the key away
         return text
+
+    def sign_note(self, name: str, text: str) -> str:
+        """The signed note (`keys.notes`) with this text, by this key under `name`; `KeyUnusable` as above."""
+        data = signed_bytes(text)
+        raw = _translated(self._uri, lambda: _sign(self._uri, self.public_key, data))
+        if not self.public_key.line.startswith("ssh-ed25519 "):
+            raw = encode_dss_signature(int.from_bytes(raw[:_HALF], "big"), int.from_bytes(raw[_HALF:], "big"))
+        note = signed_note(name, text, self.public_key, raw)
+        own = PublishedKey(Role.LEDGER, self.public_key.line, datetime.min.replace(tzinfo=UTC), None)
+        judge_note([own], note).require("the signature that the token made")  # as above
+        return note
 
     def __repr__(self) -> str:
         return f"<signer in a token {self.public_key.fingerprint}>"

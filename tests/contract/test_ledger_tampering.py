@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, delete, insert, select, text, update
 
-from core.database import reading, writing
+from core.database import opened, reading, writing
 from core.errors import LedgerTampered
 from core.period import Period
 from ledger import events
-from ledger.chain import GENESIS, event_hash
 from ledger.checkpoints import Checkpoint, read_checkpoints, write_checkpoint
+from ledger.leaves import leaf_of
 from ledger.tables import deliveries as deliveries_table
 from ledger.tables import events as events_table
 from ledger.verify import verify
-from tests.ledger_world import AGREEMENT, JANUARY, Clock, SecretSigner, claim, deliver, new_ledger
+from tests.ledger_world import AGREEMENT, JANUARY, Clock, SecretSigner, claim, deliver, hashes_of, new_ledger
 
 FEBRUARY = Period.parse("2026-02")
 _DROP_TRIGGERS = {
@@ -50,7 +50,7 @@ class Target:
             act(connection)
 
     def checkpoints(self) -> list[Checkpoint]:
-        return read_checkpoints(self.path, self.signer.verify)
+        return list(read_checkpoints(self.path, self.signer.verify))
 
     def check(self, *, with_checkpoints: bool = True) -> None:
         verify(self.engine, self.checkpoints() if with_checkpoints else [])
@@ -73,14 +73,12 @@ def target(engine: Engine, tmp_path: Path) -> Target:
     return target
 
 
-def recompute_from(connection: Connection, first: int) -> None:
-    """Make the chain consistent again from event `first` on."""
-    previous = GENESIS
-    for event in list(events.in_order(connection)):
-        own = event.hash if event.body.seq < first else event_hash(previous, event.body)
-        values = {"previous": previous, "hash": own}
-        connection.execute(update(events_table).where(events_table.c.seq == event.body.seq).values(values))
-        previous = own
+def recompute(connection: Connection) -> None:
+    """Make the tree consistent again with the events as they now are."""
+    recorded = list(events.in_order(connection))
+    hashes = hashes_of(leaf_of(event.nonce or b"", event.body) for event in recorded)
+    for event, own in zip(recorded, hashes, strict=True):
+        connection.execute(update(events_table).where(events_table.c.seq == event.body.seq).values(hashes=own))
 
 
 def test_the_untouched_ledger_is_intact(target: Target) -> None:
@@ -89,7 +87,20 @@ def test_the_untouched_ledger_is_intact(target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    "column", ["at", "action", "object", "result", "origin", "actor", "agreement_id", "delivery_id", "once", "detail"]
+    "column",
+    [
+        "at",
+        "action",
+        "object",
+        "result",
+        "origin",
+        "actor",
+        "agreement_id",
+        "delivery_id",
+        "once",
+        "row_digest",
+        "detail",
+    ],
 )
 def test_row_rewritten_is_detected(target: Target, column: str) -> None:
     target.attack(lambda c: c.execute(update(events_table).where(events_table.c.seq == 4).values({column: "x"})))
@@ -98,20 +109,22 @@ def test_row_rewritten_is_detected(target: Target, column: str) -> None:
 
 def test_row_rewritten_with_its_own_hash_recomputed_is_detected(target: Target) -> None:
     def rewrite(connection: Connection) -> None:
-        event = list(events.in_order(connection))[3]
+        event = list(events.in_order(connection))[2]
         body = replace(event.body, actor="somebody else")
-        values = {"actor": body.actor, "hash": event_hash(event.previous, body)}
-        connection.execute(update(events_table).where(events_table.c.seq == 4).values(values))
+        values = {"actor": body.actor, "hashes": leaf_of(event.nonce or b"", body)}
+        connection.execute(update(events_table).where(events_table.c.seq == 3).values(values))
 
     target.attack(rewrite)
-    assert "event 5 does not continue event 4" in target.finding(with_checkpoints=False)
+    assert "event 4 does not continue what was before it: one of the events 3 to 4 was changed" in target.finding(
+        with_checkpoints=False
+    )
 
 
 @pytest.mark.parametrize("detail", ["", "0", "[]", "null", '"text"'])
 def test_details_that_are_none_with_all_hashes_recomputed_are_detected(target: Target, detail: str) -> None:
     def rewrite(connection: Connection) -> None:
         connection.execute(update(events_table).where(events_table.c.seq == 4).values(detail=detail))
-        recompute_from(connection, 4)
+        recompute(connection)
 
     target.attack(rewrite)
     assert "event 4 was changed: its details" in target.finding(with_checkpoints=False)
@@ -150,7 +163,7 @@ def test_row_inserted_in_the_middle_is_detected(target: Target) -> None:
         connection.execute(insert(events_table).values(**_forged(connection, 4)))
 
     target.attack(squeeze_in)
-    assert "event 5 was changed" in target.finding(with_checkpoints=False)
+    assert "event 4 does not continue what was before it" in target.finding(with_checkpoints=False)
 
 
 def test_rows_reordered_are_detected(target: Target) -> None:
@@ -182,7 +195,7 @@ def test_tail_cut_together_with_its_delivery_is_detected_by_the_checkpoint_alone
 def test_hashes_recomputed_but_the_checkpoint_disagrees(target: Target) -> None:
     def rewrite(connection: Connection) -> None:
         connection.execute(update(events_table).where(events_table.c.seq == 7).values(actor="somebody else"))
-        recompute_from(connection, 7)
+        recompute(connection)
 
     target.attack(rewrite)
     target.check(with_checkpoints=False)
@@ -256,18 +269,32 @@ def test_checkpoint_by_another_key_is_detected(target: Target) -> None:
 
 
 def test_checkpoint_rewritten_is_detected(target: Target) -> None:
-    target.path.write_bytes(target.path.read_bytes().replace(b'"seq":10', b'"seq":5'))
+    target.path.write_bytes(target.path.read_bytes().replace(b"\\n10\\n", b"\\n9\\n"))
     assert "checkpoint 2" in target.finding()
 
 
-def test_checkpoint_moved_to_another_purpose_is_detected(target: Target) -> None:
+def test_checkpoint_signed_under_another_name_is_detected(target: Target) -> None:
     @dataclass
-    class OtherPurpose:
-        def sign(self, message: bytes, namespace: str) -> str:
-            return SecretSigner().sign(message, "gla-receipt")
+    class OtherName:
+        def sign_note(self, name: str, text: str) -> str:
+            return SecretSigner().sign_note("another", text)
 
-    write_checkpoint(target.engine, target.path, OtherPurpose(), Clock())
+    write_checkpoint(target.engine, target.path, OtherName(), Clock())
     assert "checkpoint 3" in target.finding()
+
+
+def test_checkpoints_in_another_order_are_detected(target: Target) -> None:
+    target.path.write_bytes(b"".join(reversed(target.path.read_bytes().splitlines(keepends=True))))
+    assert "checkpoint 2 is smaller" in target.finding()
+
+
+def test_checkpoint_of_another_ledger_is_detected(target: Target, tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        for period in (JANUARY, FEBRUARY):
+            deliver(new_ledger(other), period)
+        write_checkpoint(other, target.path, target.signer, Clock())
+    assert "from 11 to 10" not in target.finding()
+    assert "tells otherwise" in target.finding()
 
 
 def test_the_chain_is_not_repaired_or_restarted_after_an_alarm(target: Target) -> None:
@@ -292,7 +319,7 @@ def test_a_delivery_after_the_tail_was_cut_does_not_hide_the_cut(target: Target)
 def _forged(connection: Connection, seq: int) -> dict[str, Any]:
     """An event of the attacker's own that continues the one before it as it should."""
     recorded = {event.body.seq: event for event in events.in_order(connection)}
-    previous = recorded[seq - 1].hash if seq - 1 in recorded else GENESIS
     body = replace(recorded[1].body, seq=seq, object=f"delivery:{AGREEMENT}/2026-04/1", delivery_id=None)
     values = {name: getattr(body, name) for name in body.__dataclass_fields__}
-    return {**values, "previous": previous, "hash": event_hash(previous, body)}
+    nonce = b"n" * 32
+    return {**values, "nonce": nonce, "hashes": leaf_of(nonce, body)}

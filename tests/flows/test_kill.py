@@ -17,9 +17,9 @@ from core.errors import DeliveryBusy
 from flows.steps import path
 from flows.steps.order import Mode
 from flows.steps.seal import Sealed
+from keys import notes
 from keys.private.custody import Role
 from keys.private.opening import open_envelope
-from keys.sshsig import verify_by
 from ledger.checkpoints import read_checkpoints
 from ledger.verify import verify
 from tests.delivery_world import AGREEMENT, MARCH, NOW, make_world_in
@@ -115,9 +115,9 @@ def check_end(world, undisturbed, sealed):
         assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest)
     (folder,) = (world.services.settings.staging_dir / delivery.id).iterdir()
     assert folder.name == f"sealed-{Sealed.from_json(delivery.sealed).token}"
-    key = world.services.custody.public_key(Role.LEDGER).fingerprint
+    keys = world.services.custody.published(Role.LEDGER)
     checkpoints = read_checkpoints(
-        world.services.settings.checkpoints_path, lambda *signed: verify_by(*signed[:3], fingerprint=key)
+        world.services.settings.checkpoints_path, lambda note, at: notes.judge(keys, note, at).require("it")
     )
     told = verify(world.services.engine, checkpoints)
     assert told.witnessed == told.events, "the end of the ledger is witnessed"

@@ -25,6 +25,7 @@ from flows.steps.order import Mode
 from flows.steps.participant_retention import forget_past_sets
 from flows.steps.participants import keep, participants_of
 from flows.steps.recipients import register, revoke
+from keys import notes
 from keys.envelope.seal import Sealer
 from keys.private.custody import Role, open_custody
 from keys.private.identities import generate_identity
@@ -80,8 +81,8 @@ def in_force(fund) -> list[str] | None:
 def checkpoint_verifier(fund):
     custody = fund.services.custody
 
-    def check(signature, message, namespace, at):
-        custody.verify(Role.LEDGER, signature, message, namespace, at).require("the checkpoint")
+    def check(note, at):
+        notes.judge(custody.published(Role.LEDGER), note, at).require("the checkpoint")
 
     return check
 

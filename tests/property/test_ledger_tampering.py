@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from core.database import open_engine, opened
 from core.errors import LedgerTampered, UnusableInput
 from core.period import Period
-from ledger.chain import GENESIS, EventBody, event_hash
 from ledger.checkpoints import Checkpoint
+from ledger.leaves import EventBody, leaf_of
 from ledger.verify import verify
-from tests.ledger_world import deliver, new_ledger
+from tests.ledger_world import checkpoint_of, deliver, hashes_of, new_ledger
 from tests.soak import examples
 
-_EVENT_COLUMNS = [*EventBody.__dataclass_fields__, "previous", "hash"]
+_EVENT_COLUMNS = [*EventBody.__dataclass_fields__, "nonce", "hashes", "removed_by"]
 _TABLES = {"events": 15, "deliveries": 3}
 _NEVER_SHOWN = {"worker", "lease_until", "token", "updated_at"}  # change by themselves, are in no history
 
@@ -34,11 +34,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Check
         for month in (1, 2, 3):
             deliver(new_ledger(engine), Period.parse(f"2026-{month:02}"), reason="asked for")
     with closing(sqlite3.connect(path)) as connection:
-        (newest,) = connection.execute("SELECT hash FROM events WHERE seq = 15").fetchone()
+        hashes = [row[0] for row in connection.execute("SELECT hashes FROM events ORDER BY seq")]
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
         connection.commit()
-    return path, [Checkpoint(15, newest, "2026-04-01T00:00:00.000Z")]
+    return path, [checkpoint_of(hashes)]
 
 
 def tamper(connection: sqlite3.Connection, data: Any) -> None:
@@ -53,10 +53,10 @@ def tamper(connection: sqlite3.Connection, data: Any) -> None:
         case "remove":
             connection.execute(f"DELETE FROM {table} WHERE rowid >= ?", (row,))
         case "copy" if table == "events":
-            names = ", ".join(name for name in _EVENT_COLUMNS if name not in {"seq", "hash", "once"})
+            names = ", ".join(name for name in _EVENT_COLUMNS if name not in {"seq", "once"})
             new = data.draw(st.sampled_from([-1, 0, 17]))  # 16 would only be seen by the next checkpoint
             connection.execute(
-                f"INSERT INTO events (seq, hash, {names}) SELECT ?, 'x', {names} FROM events WHERE seq = ?", (new, row)
+                f"INSERT INTO events (seq, {names}) SELECT ?, {names} FROM events WHERE seq = ?", (new, row)
             )
         case "swap" if table == "events" and row > 1:
             for old, new in ((row, 99), (1, row), (99, 1)):
@@ -64,13 +64,10 @@ def tamper(connection: sqlite3.Connection, data: Any) -> None:
 
 
 def recompute(connection: sqlite3.Connection) -> None:
-    previous = GENESIS
     rows = connection.execute(f"SELECT {', '.join(_EVENT_COLUMNS)} FROM events ORDER BY seq").fetchall()
-    for row in rows:
-        body = EventBody(*row[:-2])
-        own = event_hash(previous, body)
-        connection.execute("UPDATE events SET previous = ?, hash = ? WHERE seq = ?", (previous, own, body.seq))
-        previous = own
+    leaves = [leaf_of(row[-3], EventBody(*row[:-3])) for row in rows]
+    for row, own in zip(rows, hashes_of(leaves), strict=True):
+        connection.execute("UPDATE events SET hashes = ? WHERE seq = ?", (own, row[0]))
 
 
 def contents(path: Path) -> list[Any]:
@@ -89,7 +86,7 @@ def test_every_random_tampering_is_found(
     shutil.copy(source, copy)
     attacker = closing(sqlite3.connect(copy, isolation_level=None))
     # what is suppressed: neither the database nor the chain can hold this forgery
-    with attacker as connection, contextlib.suppress(sqlite3.Error, UnusableInput):
+    with attacker as connection, contextlib.suppress(sqlite3.Error, UnusableInput, TypeError):
         tamper(connection, data)
         if recomputed:
             recompute(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ from sqlalchemy import Engine
 
 from core.database import opened
 from core.errors import LedgerTampered, LedgerUnavailable
-from ledger.checkpoints import Checkpoint, read_checkpoints, write_checkpoint
+from ledger.checkpoints import Checkpoint, Verifier, write_checkpoint
+from ledger.checkpoints import read_checkpoints as iterate_checkpoints
 from ledger.vocabulary import Action, Result
 from tests.ledger_world import Clock, SecretSigner, new_ledger
 
@@ -29,6 +31,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "elsewhere" / "ledger.jsonl"
 
 
+def read_checkpoints(path: Path, verifier: Verifier) -> list[Checkpoint]:
+    return list(iterate_checkpoints(path, verifier))
+
+
 def record(engine: Engine) -> None:
     new_ledger(engine).record(Action.SOURCE_ADDED, "source:x", Result.OK, "operator", {})
 
@@ -42,11 +48,16 @@ def test_an_empty_ledger_has_nothing_to_witness(engine: Engine, path: Path) -> N
     assert read_checkpoints(path, SIGNER.verify) == []
 
 
-def test_each_checkpoint_is_one_line_for_outsiders_to_check(engine: Engine, path: Path) -> None:
+def test_each_checkpoint_is_one_line_with_a_whole_note(engine: Engine, path: Path) -> None:
     record(engine)
     written = write(engine, path)
-    line = json.loads(path.read_text())
-    assert sorted(line) == ["at", "hash", "seq", "signature"]
+    assert written is not None
+    origin, size, root, at, empty, signature, end = json.loads(path.read_text()).split("\n")
+    assert (size, empty, end) == ("1", "", "")
+    assert base64.b64decode(root) == written.root
+    assert origin == f"gla-ledger/{written.root.hex()[:32]}"  # of one event the root is its leaf
+    assert at == "2026-02-01T06:00:00.000Z"
+    assert signature.startswith(f"\u2014 {origin} ")
     assert read_checkpoints(path, SIGNER.verify) == [written]
 
 
@@ -64,7 +75,7 @@ def test_checkpoints_are_appended_and_never_rewritten(engine: Engine, path: Path
     record(engine)
     write(engine, path)
     assert path.read_bytes().startswith(before)
-    assert [checkpoint.seq for checkpoint in read_checkpoints(path, SIGNER.verify)] == [1, 2]
+    assert [checkpoint.size for checkpoint in read_checkpoints(path, SIGNER.verify)] == [1, 2]
 
 
 @pytest.mark.parametrize("kept", [1, 40, -1])
@@ -80,7 +91,7 @@ def test_a_line_that_a_crash_cut_off_is_skipped_and_then_replaced(engine: Engine
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"{}", b"[]", b"null", b"not json", b'{"seq":1}', b'{"at":"x","hash":"y","seq":1,"signature":1}', b"\xff"],
+    [b"", b"{}", b"[]", b"null", b"not json", b'"note"', b'"a\\n1\\nAA==\\nb\\n\\n\\u2014 a AAAA\\n"', b"\xff"],
 )
 def test_a_line_that_is_no_checkpoint_is_tampering(engine: Engine, path: Path, line: bytes) -> None:
     record(engine)
