@@ -62,8 +62,14 @@ def known_hosts(settings: Settings, port: int | None) -> None:
 @dropzone.command()
 @click.pass_obj
 def collect(settings: Settings) -> None:
-    """Record in the ledger what recipients fetched; the `collect` flow does this every five minutes."""
+    """Record in the ledger what recipients fetched, and their receipts; the collect flow does so every five minutes.
+
+    A receipt without a signature is taken a minute after it came: its signature may be on the way.
+    """
     from flows.steps.pickups import record_pickups  # noqa: PLC0415 - the server itself must not load the ledger
+    from flows.steps.receipts import take_receipts  # noqa: PLC0415
     from flows.wiring import open_services  # noqa: PLC0415
 
-    click.echo(f"{record_pickups(open_services(settings))} readings recorded")
+    services = open_services(settings)
+    readings, receipts = record_pickups(services), take_receipts(services)
+    click.echo(f"{readings} readings recorded, {receipts} receipts taken")
