@@ -51,7 +51,7 @@ def announced(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 def shown_host_key(port: int) -> str:
     with paramiko.Transport(("127.0.0.1", port)) as transport:
-        transport.start_client(timeout=10)
+        transport.start_client(timeout=60)
         key = transport.get_remote_server_key()
         return f"{key.get_name()} {key.get_base64()}"
 
@@ -62,7 +62,7 @@ def test_it_says_where_it_listens_and_with_which_key_and_stops_with_exit_0(start
     assert shown_host_key(port) == key
     assert psutil.Process(process.pid).num_threads() == 1  # or it could not fork
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     lines = process.stderr.read().splitlines()
     assert all(line.endswith("accounts file cannot be read (FileNotFoundError): nobody can log in") for line in lines)
 
@@ -75,7 +75,7 @@ def test_it_says_where_it_listens_and_with_which_key_and_stops_with_exit_0(start
 def test_a_port_that_is_taken_is_one_sentence_and_exit_2(start: Start) -> None:
     port, _ = announced(start())
     second = start("--port", str(port))
-    assert second.wait(timeout=20) == 2
+    assert second.wait(timeout=60) == 2
     assert second.stderr.read().count("\n") == 1
 
 
@@ -83,8 +83,8 @@ def test_a_host_key_that_is_damaged_is_one_sentence_and_exit_30(start: Start, ho
     process = start()
     announced(process)
     process.terminate()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
     (home / "keys" / "dropzone-host").write_text("damaged")
     again = start()
-    assert again.wait(timeout=20) == 30
+    assert again.wait(timeout=60) == 30
     assert again.stderr.read().count("\n") == 1
