@@ -57,6 +57,8 @@ class Case:
     closed: str | None = None
     closed_by: str | None = None
     outcome: str | None = None
+    agreement_id: str | None = None
+    delivery_id: str | None = None
 
 
 def record_receipt(ledger: Ledger, receipt: Receipt) -> bool:
@@ -107,8 +109,10 @@ def cases(engine: Engine) -> list[Case]:
     for event in found:
         if event.body.action == Action.CASE_CLOSED:
             detail = loads(event.body.detail)
-            at, by, outcome = event.body.at, event.body.actor, detail["outcome"]
-            opened[detail["case"]] = replace(opened[detail["case"]], closed=at, closed_by=by, outcome=outcome)
+            case = opened.get(detail["case"])
+            if case is not None:  # else the body of its event was removed by rule
+                told = replace(case, closed=event.body.at, closed_by=event.body.actor, outcome=detail["outcome"])
+                opened[case.number] = told
     return list(opened.values())
 
 
@@ -125,6 +129,8 @@ def close_case(ledger: Ledger, number: int, outcome: str, actor: str) -> Case:
         Result.OK,
         actor,
         {"case": number, "outcome": outcome},
+        case.agreement_id,
+        case.delivery_id,
         once=f"case closed {number}",
     )
     return next(each for each in cases(ledger.engine) if each.number == number)
@@ -139,4 +145,6 @@ def _opened(event: Event) -> Case:
         detail["reason"],
         detail["signer"],
         event.body.at,
+        agreement_id=event.body.agreement_id,
+        delivery_id=event.body.delivery_id,
     )

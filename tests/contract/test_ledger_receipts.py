@@ -16,6 +16,7 @@ from ledger import expiry
 from ledger.deliveries import Delivery, FileReading, Pickup
 from ledger.history import history
 from ledger.receipts import Receipt, Signed, cases, close_case, record_receipt, signed_receipts
+from ledger.removal import remove_bodies
 from ledger.states import State
 from ledger.store import Ledger
 from ledger.verify import verify
@@ -127,6 +128,17 @@ def test_a_negative_receipt_opens_a_case_that_an_operator_closes(ledger: Ledger)
     assert [row.case for row in history(ledger.engine)] == [None]
     with pytest.raises(UnusableInput, match="no open case"):
         close_case(ledger, case.number, "again", "operator")
+    assert verify(ledger.engine, []).deliveries == 1
+
+
+def test_a_case_goes_with_the_details_of_its_delivery(ledger: Ledger, clock: Clock) -> None:
+    deliver(ledger)
+    record_receipt(ledger, receipt(ledger, "damaged"))
+    close_case(ledger, cases(ledger.engine)[0].number, "delivered again", "operator")
+    clock.advance(days=400)
+    remove_bodies(ledger, to_rfc3339(clock()))
+    assert cases(ledger.engine) == []
+    assert [row.case for row in history(ledger.engine)] == [None]
     assert verify(ledger.engine, []).deliveries == 1
 
 
