@@ -46,6 +46,16 @@ def world(stopped: DropzoneWorld) -> Iterator[DropzoneWorld]:
         yield stopped
 
 
+@pytest.fixture(scope="module")
+def shared(require_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropzoneWorld]:
+    """For tests that leave it as it is."""
+    require_program("sftp")
+    require_program("ssh-keygen")
+    world = DropzoneWorld.make(tmp_path_factory.mktemp("zone"))
+    with world.running():
+        yield world
+
+
 @pytest.fixture
 def local(tmp_path: Path) -> Path:
     folder = tmp_path / "local"
@@ -173,8 +183,8 @@ def test_a_session_hands_over_its_record_only_when_it_is_over(world: DropzoneWor
     pickups_of(world, 1)
 
 
-def test_attributes_are_stable_read_only_and_say_nothing_of_our_machine(world: DropzoneWorld) -> None:
-    with world.client() as client:
+def test_attributes_are_stable_read_only_and_say_nothing_of_our_machine(shared: DropzoneWorld) -> None:
+    with shared.client() as client:
         before = client.stat(DATA)
         with client.open(DATA) as file:
             file.read()
@@ -185,13 +195,13 @@ def test_attributes_are_stable_read_only_and_say_nothing_of_our_machine(world: D
         assert (
             before.st_mtime
             == before.st_atime
-            == int((world.root / DATA[1:].replace("/", "/fonds/", 1)).stat().st_mtime)
+            == int((shared.root / DATA[1:].replace("/", "/fonds/", 1)).stat().st_mtime)
         )
         assert client.stat("/deliveries").st_mode == 0o040555
 
 
-def test_a_folder_lists_its_names_with_every_client(world: DropzoneWorld) -> None:
-    with world.client() as client:
+def test_a_folder_lists_its_names_with_every_client(shared: DropzoneWorld) -> None:
+    with shared.client() as client:
         assert client.listdir(".") == client.listdir("/") == ["deliveries"]
         assert client.listdir(f"/deliveries/{DELIVERY}") == ["data.parquet.age", "manifest.json"]
         assert client.normalize(".") == "/"
@@ -313,28 +323,28 @@ def test_a_file_that_changes_while_it_is_read_fails_and_its_pickup_is_not_whole(
         "df",
     ],
 )
-def test_writing_is_refused_by_the_server_with_openssh(world: DropzoneWorld, local: Path, command: str) -> None:
-    before = snapshot(world.root)
+def test_writing_is_refused_by_the_server_with_openssh(shared: DropzoneWorld, local: Path, command: str) -> None:
+    before = snapshot(shared.root)
     file = local / "file"
     file.write_bytes(b"x" * 600_000)
-    refused = world.sftp(command.format(file=file, data=DATA), cwd=local)
+    refused = shared.sftp(command.format(file=file, data=DATA), cwd=local)
     assert refused.returncode != 0, refused.stdout
-    assert snapshot(world.root) == before
+    assert snapshot(shared.root) == before
 
 
 @pytest.mark.parametrize("mode", ["w", "a", "r+", "w+", "a+", "x", "wx"])
-def test_a_file_cannot_be_opened_for_writing(world: DropzoneWorld, mode: str) -> None:
-    before = snapshot(world.root)
-    with world.client() as client:
+def test_a_file_cannot_be_opened_for_writing(shared: DropzoneWorld, mode: str) -> None:
+    before = snapshot(shared.root)
+    with shared.client() as client:
         for path in (DATA, "/deliveries/new", "/new"):
             with pytest.raises(OSError, match=r"denied|Failure"):
                 client.open(path, mode)
-    assert snapshot(world.root) == before
+    assert snapshot(shared.root) == before
 
 
-def test_every_request_that_changes_something_is_refused(world: DropzoneWorld) -> None:
-    before = snapshot(world.root)
-    with world.client() as client, client.open(DATA) as file:
+def test_every_request_that_changes_something_is_refused(shared: DropzoneWorld) -> None:
+    before = snapshot(shared.root)
+    with shared.client() as client, client.open(DATA) as file:
         for attempt in (
             lambda: client.remove(DATA),
             lambda: client.rename(DATA, "/deliveries/x"),
@@ -360,7 +370,7 @@ def test_every_request_that_changes_something_is_refused(world: DropzoneWorld) -
             with pytest.raises(OSError, match=r"denied|unsupported"):
                 attempt()
         assert file.read(5) == b"fonds"  # and the session lives on
-    assert snapshot(world.root) == before
+    assert snapshot(shared.root) == before
 
 
 CLIMBING = [
@@ -390,9 +400,9 @@ CLIMBING = [
 
 
 @pytest.mark.parametrize("path", CLIMBING)
-def test_a_name_that_climbs_leads_nowhere_or_to_ones_own_files(world: DropzoneWorld, path: str) -> None:
+def test_a_name_that_climbs_leads_nowhere_or_to_ones_own_files(shared: DropzoneWorld, path: str) -> None:
     path = path.format(rest=f"{DELIVERY}/data.parquet.age")
-    with world.client() as client:
+    with shared.client() as client:
         try:
             with client.open(path) as file:
                 content = file.read()
@@ -407,8 +417,8 @@ def test_a_name_that_climbs_leads_nowhere_or_to_ones_own_files(world: DropzoneWo
             assert "other" not in shown
 
 
-def test_names_that_are_not_utf_8_do_no_harm(world: DropzoneWorld) -> None:
-    with world.client() as client:
+def test_names_that_are_not_utf_8_do_no_harm(shared: DropzoneWorld) -> None:
+    with shared.client() as client:
         for path in (b"\xff\xfe", b"/deliveries/\xc0\xae\xc0\xae/other", b"\0", b"/" * 100_000, b"/a" * 100_000):
             with pytest.raises(OSError, match=r".*"):
                 client.open(path)
@@ -463,9 +473,9 @@ def test_a_delivery_appears_as_a_whole_while_a_session_is_open(world: DropzoneWo
         assert client.listdir("/deliveries/GLA-1/2026-04/edition-1") == ["data.age"]
 
 
-def test_no_shell_no_command_no_forwarding_no_second_channel(world: DropzoneWorld) -> None:
-    with paramiko.Transport(("127.0.0.1", world.port)) as transport:
-        transport.connect(username="fonds", pkey=paramiko.PKey.from_path(world.keys / "fonds"))
+def test_no_shell_no_command_no_forwarding_no_second_channel(shared: DropzoneWorld) -> None:
+    with paramiko.Transport(("127.0.0.1", shared.port)) as transport:
+        transport.connect(username="fonds", pkey=paramiko.PKey.from_path(shared.keys / "fonds"))
         with pytest.raises(paramiko.ChannelException):
             transport.open_channel("direct-tcpip", ("127.0.0.1", 22), ("127.0.0.1", 1))
         with pytest.raises(paramiko.SSHException):
@@ -483,9 +493,9 @@ def test_no_shell_no_command_no_forwarding_no_second_channel(world: DropzoneWorl
                 attempt()
 
 
-def test_the_same_channel_cannot_run_sftp_twice(world: DropzoneWorld) -> None:
-    with paramiko.Transport(("127.0.0.1", world.port)) as transport:
-        transport.connect(username="fonds", pkey=paramiko.PKey.from_path(world.keys / "fonds"))
+def test_the_same_channel_cannot_run_sftp_twice(shared: DropzoneWorld) -> None:
+    with paramiko.Transport(("127.0.0.1", shared.port)) as transport:
+        transport.connect(username="fonds", pkey=paramiko.PKey.from_path(shared.keys / "fonds"))
         channel = transport.open_session()
         channel.invoke_subsystem("sftp")
         with pytest.raises(paramiko.SSHException):
@@ -495,8 +505,8 @@ def test_the_same_channel_cannot_run_sftp_twice(world: DropzoneWorld) -> None:
 # What a client cannot make the server spend
 
 
-def test_a_read_of_two_gigabytes_gets_at_most_256_kib(world: DropzoneWorld) -> None:
-    with world.client() as client, client.open(DATA) as file:
+def test_a_read_of_two_gigabytes_gets_at_most_256_kib(shared: DropzoneWorld) -> None:
+    with shared.client() as client, client.open(DATA) as file:
         _, answer = client._request(CMD_READ, file.handle, int64(0), 2**31 - 1)
         assert len(answer.get_string()) == 261_120
         for offset in (2**40, 2**62, 2**64 - 1):
@@ -505,8 +515,8 @@ def test_a_read_of_two_gigabytes_gets_at_most_256_kib(world: DropzoneWorld) -> N
         assert file.read(5) == b"fonds"
 
 
-def test_a_session_cannot_hold_files_or_folders_open_without_end(world: DropzoneWorld) -> None:
-    with world.client() as client:
+def test_a_session_cannot_hold_files_or_folders_open_without_end(shared: DropzoneWorld) -> None:
+    with shared.client() as client:
         held = [client.open(DATA) for _ in range(64)]
         with pytest.raises(OSError, match="Failure"):
             client.open(DATA)
@@ -514,8 +524,8 @@ def test_a_session_cannot_hold_files_or_folders_open_without_end(world: Dropzone
         client.open(DATA)
 
 
-def test_a_read_of_a_file_that_is_not_open_does_no_harm(world: DropzoneWorld) -> None:
-    with world.client() as client:
+def test_a_read_of_a_file_that_is_not_open_does_no_harm(shared: DropzoneWorld) -> None:
+    with shared.client() as client:
         for handle in ("hx99", "", "x" * 1000):
             with pytest.raises(OSError, match="Invalid handle"):
                 client._request(CMD_READ, handle, int64(0), 10)
@@ -551,10 +561,10 @@ def test_who_does_not_log_in_is_disconnected(stopped: DropzoneWorld) -> None:
 @pytest.mark.parametrize(
     "noise", [b"", b"GET / HTTP/1.0\r\n\r\n", b"SSH-2.0-x\r\n" + b"\xff" * 64, os.urandom(5000), b"SSH-1.5-old\r\n"]
 )
-def test_noise_from_strangers_does_not_stop_the_server(world: DropzoneWorld, local: Path, noise: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", world.port)) as stranger:
+def test_noise_from_strangers_does_not_stop_the_server(shared: DropzoneWorld, local: Path, noise: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", shared.port)) as stranger:
         stranger.sendall(noise)
-    assert world.sftp("ls", cwd=local).returncode == 0
+    assert shared.sftp("ls", cwd=local).returncode == 0
 
 
 # Logging in
@@ -566,8 +576,8 @@ def refusal(world: DropzoneWorld, local: Path, **how) -> str:
     return attempt.stderr
 
 
-def test_a_password_is_never_asked_for_and_never_accepted(world: DropzoneWorld) -> None:
-    with paramiko.Transport(("127.0.0.1", world.port)) as transport:
+def test_a_password_is_never_asked_for_and_never_accepted(shared: DropzoneWorld) -> None:
+    with paramiko.Transport(("127.0.0.1", shared.port)) as transport:
         transport.start_client(timeout=60)
         with pytest.raises(paramiko.BadAuthenticationType) as caught:
             transport.auth_password("fonds", "password", fallback=False)
@@ -594,15 +604,15 @@ def test_a_password_is_never_asked_for_and_never_accepted(world: DropzoneWorld) 
         ("root", "host"),
     ],
 )
-def test_a_key_that_is_not_registered_for_the_name_is_refused(world: DropzoneWorld, user: str, key: str) -> None:
-    with pytest.raises(paramiko.AuthenticationException), world.client(user=user, key=key):
+def test_a_key_that_is_not_registered_for_the_name_is_refused(shared: DropzoneWorld, user: str, key: str) -> None:
+    with pytest.raises(paramiko.AuthenticationException), shared.client(user=user, key=key):
         pass
 
 
 def test_a_stranger_gets_the_same_answer_for_a_name_that_exists_and_one_that_does_not(
-    world: DropzoneWorld, local: Path
+    shared: DropzoneWorld, local: Path
 ) -> None:
-    answers = {refusal(world, local, user=name, key="stranger").replace(name, "NAME") for name in ("fonds", "nobody")}
+    answers = {refusal(shared, local, user=name, key="stranger").replace(name, "NAME") for name in ("fonds", "nobody")}
     assert len(answers) == 1
 
 
@@ -713,12 +723,12 @@ def test_an_accounts_file_that_is_missing_or_damaged_lets_nobody_in_and_nobody_s
         "KexAlgorithms=diffie-hellman-group14-sha1,diffie-hellman-group14-sha256,ecdh-sha2-nistp256",
     ],
 )
-def test_weak_algorithms_are_not_offered(world: DropzoneWorld, local: Path, option: str) -> None:
-    assert "no matching" in refusal(world, local, options=(option,))
+def test_weak_algorithms_are_not_offered(shared: DropzoneWorld, local: Path, option: str) -> None:
+    assert "no matching" in refusal(shared, local, options=(option,))
 
 
-def test_weak_authentication_codes_are_not_offered(world: DropzoneWorld) -> None:
-    with paramiko.Transport(("127.0.0.1", world.port)) as transport:
+def test_weak_authentication_codes_are_not_offered(shared: DropzoneWorld) -> None:
+    with paramiko.Transport(("127.0.0.1", shared.port)) as transport:
         options = transport.get_security_options()
         options.ciphers, options.digests = ("aes128-ctr",), ("hmac-sha1", "hmac-md5", "hmac-sha2-256")
         with pytest.raises(paramiko.SSHException):

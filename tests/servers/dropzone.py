@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +65,18 @@ class Dropzone:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         while self._process.is_alive():  # twice: what is under way does not finish first
             os.kill(self.pid, signal.SIGTERM)
-            self._process.join(0.2)
+            self._process.join(0.1)
+
+
+@functools.cache
+def _keys() -> dict[str, dict[str, bytes]]:
+    """A private and a public key of each, made once."""
+    made = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in [*RECIPIENTS, "stranger", "host"]:
+            path = make_key(Path(folder) / name)
+            made[name] = {"": path.read_bytes(), ".pub": path.with_name(f"{name}.pub").read_bytes()}
+    return made
 
 
 @dataclass
@@ -80,8 +93,10 @@ class DropzoneWorld:
         world = cls(folder / "dropzone", folder / "keys")
         world.root.mkdir()
         world.keys.mkdir()
-        for name in [*RECIPIENTS, "stranger", "host"]:
-            make_key(world.keys / name)
+        for name, files in _keys().items():
+            for suffix, content in files.items():
+                (world.keys / f"{name}{suffix}").write_bytes(content)
+                (world.keys / f"{name}{suffix}").chmod(0o600)
         for name in RECIPIENTS:
             world.keys_of[name] = [public_line(world.keys / name)]
             world.put(name, f"{DELIVERY}/data.parquet.age", name.encode() * 100_000)
