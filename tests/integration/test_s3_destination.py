@@ -399,6 +399,9 @@ def test_a_link_gives_one_file_to_whoever_has_it_and_nothing_else(
     with S3Transport(destination) as transport:
         url = transport.link(f"{DELIVERY}/data.age", 600)
     assert fetched(url) == files["data.age"].read_bytes()
+    rest = urllib.request.Request(url, headers={"Range": f"bytes={3 * MIB}-"})  # as `curl -C -` goes on
+    with urllib.request.urlopen(rest, timeout=30) as answer:
+        assert (answer.status, answer.read()) == (206, files["data.age"].read_bytes()[3 * MIB :])
     assert refused(url.replace("data.age", MARK))
     assert refused(url.replace("X-Amz-Expires=600", "X-Amz-Expires=6000"))
     assert refused(url.split("?")[0])
