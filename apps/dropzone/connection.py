@@ -78,15 +78,15 @@ class Connection:
     def run(self) -> None:
         """Returns when the connection is closed and what was fetched is recorded."""
         self._transport.start_server(event=threading.Event(), server=self._login)  # with an event it does not wait
-        reason = None
+        told = reason = None
         while self._transport.is_active() and reason is None:
             ready, _, _ = select.select([self._line.fileno(), self._over], [], [], _TICK_SECONDS)
-            reason = self._told() if self._line.fileno() in ready else None
-            reason = reason or self._reason_to_end()
+            told = self._told() if self._line.fileno() in ready else None
+            reason = told or self._reason_to_end()
         self._transport.close()
         if not self._login.session_over.wait(_CLOSE_SECONDS):
             logger.error("connection of address=%s: its session does not end", self._login.address)
-        self._report(reason)
+        self._report(reason, told=told is not None)
 
     def _told(self) -> str | None:
         try:
@@ -120,8 +120,8 @@ class Connection:
     def _pauses(self, now: float) -> bool:
         return not self._login.busy() and now - self._login.last_activity > _PAUSE_SECONDS
 
-    def _report(self, reason: str | None) -> None:
-        """One line for what ended before its time, or was no client of ours."""
+    def _report(self, reason: str | None, *, told: bool) -> None:
+        """One line for what ended before its time, or was no client of ours. `told`: the server said so."""
         address, refusals = self._login.address, self._login.refusals
         inside = self._transport.somebody_logged_in
         if not inside and refusals:
@@ -130,7 +130,7 @@ class Connection:
             with contextlib.suppress(OSError):  # the server is gone
                 self._line.send(FAILED)
         elif reason is not None:
-            expected = inside or self._stop_at is not None
+            expected = self._stop_at is not None or (inside and not told)
             logger.log(
                 logging.INFO if expected else logging.WARNING, "connection ended: address=%s: %s", address, reason
             )

@@ -17,6 +17,7 @@ from core.settings import DropzoneSettings
 
 _AT_ONCE = 15  # connections of one address that need not wait
 _LONGEST_WAIT_SECONDS = 10.0
+_MOST_WAITING = 256  # connections of all addresses
 _MOST_ADDRESSES = 10_000  # that are remembered; the one that came longest ago is forgotten first
 _FIRST_LOCKOUT_SECONDS = 5.0  # doubled by each failure that follows
 _FORGET_SECONDS = 3600.0  # after which a failure is forgotten
@@ -59,6 +60,7 @@ class Door:
     def __init__(self, settings: DropzoneSettings) -> None:
         self._settings = settings
         self._visitors: list[Visitor] = []
+        self._waiting = 0
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
 
     def come(self, address: str, now: float) -> float:
@@ -68,15 +70,18 @@ class Door:
         wait = max(0.0, 1 - known.tokens) / rate
         if now < known.locked_until:
             raise self._refusal(known, now, f"locked out after {known.failures} logins that failed")
-        if len(self._visitors) >= self._settings.max_connections + 2 * self._settings.max_strangers:
+        most = self._settings.max_connections + 2 * self._settings.max_strangers
+        if len(self._visitors) >= most or self._waiting >= _MOST_WAITING:
             raise self._refusal(known, now, "there are too many connections")
         if wait > _LONGEST_WAIT_SECONDS:
             raise self._refusal(known, now, "it comes too often")
         known.tokens -= 1
+        self._waiting += 1
         return now + wait
 
     def begin(self, address: str, now: float) -> Visitor:
-        """It is served from now on."""
+        """It has waited long enough, and is served from now on."""
+        self._waiting -= 1
         visitor = Visitor(address, now)
         self._visitors.append(visitor)
         return visitor

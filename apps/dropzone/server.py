@@ -42,7 +42,6 @@ SPOOL = "spool"
 _TICK_SECONDS = 0.5
 _KILL_SECONDS = 15.0  # a process that was told to end and does not is killed
 _FOLDER_MODE = 0o750
-_MOST_WAITING = 256
 _BACKLOG = 512  # connections that wait to be accepted; a burst must not be refused by the system
 _MESSAGE_BYTES = 1024
 _OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -135,17 +134,25 @@ class Dropzone:
             self._host_key = _host_key(self._host_key_path)
         except KeyUnusable as error:
             logger.error("the host key stays as it was: %s", error)  # noqa: TRY400
-        self._tidy()
-        logger.warning("reloaded")
+        self._tidy_if_possible()
+        logger.info("reloaded")
 
     def _tidy(self) -> None:
         """What processes left behind that were killed."""
         remove_drafts(self._zone.incoming)
         recover(self._zone.spool)
 
+    def _tidy_if_possible(self) -> None:
+        try:
+            self._tidy()
+        except OSError as error:
+            logger.error("what a process left behind stays for the next time: %s", type(error).__name__)  # noqa: TRY400
+
     def _accept(self) -> None:
         try:
             client, (address, *_) = self._listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # it left before we came
+            return
         except OSError as error:  # no descriptors left: leave the others time to end
             logger.error("cannot accept a connection: %s", type(error).__name__)  # noqa: TRY400
             time.sleep(_TICK_SECONDS)
@@ -158,8 +165,6 @@ class Dropzone:
                 logger.warning("connection refused: address=%s: %s", address, refused.line)
             return
         bisect.insort(self._waiting, _Waiting(start_at, client, str(address)), key=lambda each: each.start_at)
-        if len(self._waiting) > _MOST_WAITING:
-            self._waiting.pop().client.close()
 
     def _begin_waiting(self) -> None:
         while self._waiting and self._waiting[0].start_at <= time.monotonic():
@@ -254,7 +259,7 @@ class Dropzone:
         if status != 0:
             code = os.waitstatus_to_exitcode(status)
             logger.error("the process of address=%s ended badly (%d)", process.visitor.address, code)
-            self._tidy()
+            self._tidy_if_possible()
 
     def _kill_what_hangs(self) -> None:
         now = time.monotonic()
@@ -300,7 +305,9 @@ def _host_key(path: Path) -> paramiko.PKey:
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener.setblocking(False)  # who leaves before it is accepted must not stop us
+        return listener
     except OSError as error:
         reason = type(error).__name__
     raise UnusableInput(f"the drop zone cannot listen on {host} port {port} ({reason}): choose another port")

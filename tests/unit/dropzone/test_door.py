@@ -38,6 +38,16 @@ def test_who_comes_often_waits_longer_and_longer_and_is_refused_in_the_end() -> 
     assert busy.come(HERE, 100.0) == 100.0
 
 
+def test_when_too_many_wait_nobody_else_does() -> None:
+    busy = door(connections_per_minute=60)
+    for number in range(256):
+        busy.come(f"10.0.0.{number}", 0.0)
+    with pytest.raises(Refused, match="too many"):
+        busy.come(HERE, 0.0)
+    busy.begin("10.0.0.1", 0.0)
+    assert busy.come(HERE, 0.0) == 0.0
+
+
 def test_with_too_many_strangers_the_oldest_makes_room() -> None:
     crowded = door(max_strangers=2, max_strangers_per_address=2)
     first, second = come(crowded, HERE, 1.0), come(crowded, THERE, 2.0)
@@ -143,5 +153,5 @@ def test_the_memory_for_addresses_is_bounded() -> None:
     strict = door(login_failures=1)
     fail(strict, 1)
     for number in range(10_000):
-        strict.come(f"10.0.{number // 256}.{number % 256}", 0.0)
+        strict.leave(come(strict, f"10.0.{number // 256}.{number % 256}"))
     assert strict.come(HERE, 0.0) == 0.0  # forgotten
