@@ -15,6 +15,7 @@ import base64
 import binascii
 import functools
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -31,6 +32,7 @@ _DASH = "\u2014"
 _ED25519, _ECDSA = b"\x01", b"\x02"
 _ID_BYTES = 4
 _MOST_SIGNATURES = 64
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 _Loaded = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
@@ -43,7 +45,7 @@ def signed_note(name: str, text: str, key: SshPublicKey, signature: bytes) -> st
 def signed_bytes(text: str) -> bytes:
     """What is signed; ValueError for text that cannot be a note."""
     one = text.endswith("\n") and "\n\n" not in text and not text.startswith(("\n", "SSHSIG"))
-    if not one or any(character < " " and character != "\n" for character in text):
+    if not one or _CONTROL.search(text):
         raise ValueError("a note is lines of text without an empty one")
     return text.encode()
 

@@ -9,9 +9,10 @@ from typing import Any, TypedDict
 
 from sqlalchemy import Connection, Row, Select, desc, insert, select, update
 
-from core.canonical import digest
+from core.canonical import sha256_hex
 from core.errors import DeliveryBusy
 from core.period import Period
+from ledger.leaves import plain_json
 from ledger.states import State
 from ledger.tables import deliveries
 from schemas.spans import Spans
@@ -59,7 +60,8 @@ class Delivery:
 
     def history_digest(self) -> str:
         """Digest of all that history shows; each event that changes the row has it, so that `verify` can compare."""
-        return digest({name: value for name, value in vars(self).items() if name not in _NOT_HISTORY})
+        told = {name: value for name, value in vars(self).items() if name not in _NOT_HISTORY}
+        return sha256_hex(plain_json(told))
 
 
 class Columns(TypedDict, total=False):

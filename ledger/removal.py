@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, or_, select, update
 
 from core.database import writing
-from ledger.leaves import encoded
+from ledger.leaves import plain_json
 from ledger.merkle import HASH_BYTES
 from ledger.states import UNFINISHED
 from ledger.store import Ledger
@@ -39,7 +39,7 @@ class Kept:
     def add(self, stays: Sequence[Any], leaf: bytes) -> None:
         """`stays` are the values of `seq` to `row_digest`; `UnusableInput` if one has no JSON form."""
         self.count += 1
-        self._digest.update(encoded([*stays, leaf.hex()]) + b"\n")
+        self._digest.update(plain_json([*stays, leaf.hex()]) + b"\n")
 
     def told(self) -> dict[str, Any]:
         """What the event of removal says."""

@@ -24,7 +24,7 @@ from core.errors import LedgerTampered, UnusableInput
 from ledger import deliveries, tables
 from ledger.checkpoints import Checkpoint
 from ledger.deliveries import Delivery
-from ledger.leaves import FIELDS, NONCE_BYTES, encoded, leaf_of_encoded
+from ledger.leaves import FIELDS, NONCE_BYTES, leaf_of_json, row_json
 from ledger.merkle import HASH_BYTES, joined
 from ledger.removal import Kept
 from ledger.tree import origin_of
@@ -242,7 +242,7 @@ def _leaf(row: Sequence[Any], nonce: Any) -> bytes:
     """Made again from what the row says; empty, which is no hash, if a field holds what we never write."""
     try:
         if len(nonce) == NONCE_BYTES:
-            return leaf_of_encoded(nonce, encoded(dict(zip(FIELDS, row, strict=False))))
+            return leaf_of_json(nonce, row_json(row))
     except (UnusableInput, TypeError):
         pass
     return b""
