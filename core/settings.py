@@ -57,6 +57,7 @@ class DeliverySettings(BaseModel):
 
     lease_seconds: int = Field(default=120, gt=0)  # a worker that is silent for so long has lost its delivery
     retention_days: int = Field(default=30, gt=0)  # unless the agreement's slaProperties say otherwise
+    people_retention_days: int = Field(default=5 * 366, gt=0)  # after publication: who was in it can be asked so long
     connect_seconds: float = Field(default=10.0, gt=0)
 
 
@@ -155,6 +156,11 @@ class Settings(BaseSettings):
     def participants_dir(self) -> Path:
         """Whom recipients named as their participants, sealed to ourselves."""
         return self.home / "participants"
+
+    @property
+    def people_dir(self) -> Path:
+        """Who was in each delivery, sealed so that one person at a time can be asked for."""
+        return self.home / "people"
 
     @property
     def prefect_dir(self) -> Path:

@@ -47,17 +47,31 @@ class BsnSet:
             self._bits[places] |= np.bitwise_or.reduceat(bits, starts)
         return repeated
 
+    def mark(self, numbers: Numbers) -> None:
+        """Put numbers in as `add` does, several times as fast, without telling which were there already."""
+        prefixes = numbers // np.uint32(10)
+        places, bits = prefixes >> 3, np.left_shift(np.uint8(1), (prefixes & 7).astype(np.uint8))
+        while len(places):
+            self._bits[places] |= bits  # of numbers that share a byte, one wins
+            lost = (self._bits[places] & bits) == 0
+            places, bits = places[lost], bits[lost]
+
     @property
     def count(self) -> int:
         return int(np.bitwise_count(self._bits).sum(dtype=np.int64))
 
     def numbers(self) -> Iterator[Numbers]:
         """All of them in ascending order, in arrays of bounded size; never an empty one."""
+        for each in self.prefixes():
+            yield complete(pl.Series(each)).to_numpy()
+
+    def prefixes(self) -> Iterator[Numbers]:
+        """The first eight digits of each, in the same way, at a tenth of the cost."""
         for start in range(0, len(self._bits), _AT_ONCE):
             piece = self._bits[start : start + _AT_ONCE]
             if piece.any():
-                found = np.flatnonzero(np.unpackbits(piece, bitorder="little")) + start * 8
-                yield complete(pl.Series(found, dtype=pl.UInt32)).to_numpy()
+                found = np.flatnonzero(np.unpackbits(piece, bitorder="little").view(np.bool_))
+                yield (found + start * 8).astype(np.uint32)
 
     def holds(self, column: pl.Series) -> pl.Series:
         """For each value whether it is a BSN of the set, as a Boolean without nulls.

@@ -46,6 +46,7 @@ class LazyGroup(click.Group):
         "recipient": ("recipient", "Register organisations and their public keys."),
         "retention": ("retention", "Remove deliveries whose time is over."),
         "source": ("source", "Register sources of data."),
+        "subject": ("subject", "To whom the data of one person was delivered."),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

@@ -40,6 +40,8 @@ def run(context: click.Context, *, dry_run: bool) -> None:
         click.echo(f"Not removed: {problem}", err=True)
     told = _number(len(done.gone), "delivery", "deliveries")
     click.echo(f"{told} and {_number(done.reports, 'report', 'reports')} on participants removed")
+    if done.sets:
+        click.echo(f"who was in {_number(done.sets, 'delivery', 'deliveries')} is forgotten")
     if done.problems:
         context.exit(1)
 

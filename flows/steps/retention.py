@@ -21,6 +21,7 @@ from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpec
 from flows.steps.agree import unaltered
 from flows.steps.order import delivery_folder
 from flows.steps.participant_reports import remove_old_reports
+from flows.steps.people_retention import forget_people
 from flows.steps.seal import Sealed
 from flows.steps.staging import disk_errors
 from flows.wiring import Services
@@ -37,11 +38,14 @@ REMIND_DAYS = (7, 2)  # before the end of a delivery that nobody fetched
 
 @dataclass
 class Removed:
-    """What one run did: names of deliveries that are gone, one line for each that is not, and how many reports went."""
+    """What one run did: names of deliveries that are gone, one line for each that is not, and how many reports and sets
+    of people went.
+    """
 
     gone: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     reports: int = 0
+    sets: int = 0
 
 
 def over(services: Services) -> list[Delivery]:
@@ -58,6 +62,7 @@ def remove_what_is_over(services: Services) -> Removed:
     for delivery, folder in list(_only_staged(services)):
         _note(done, delivery, _unstaged(services, delivery, folder))
     done.reports = remove_old_reports(services)
+    done.sets = forget_people(services)
     if done.gone:
         services.checkpoint()
     return done

@@ -23,6 +23,7 @@ from flows.steps.extract import Read
 from flows.steps.formats import row_format
 from flows.steps.kept_parts import KeptParts
 from flows.steps.order import Order
+from flows.steps.people import people_of
 from flows.steps.same_data import is_same, mark
 from flows.steps.seal_rows import OpenEnvelope, Progress, RowSealer
 from flows.steps.sealing_keys import usable_keys
@@ -37,7 +38,7 @@ from schemas.envelopes import EnvelopeForm
 from schemas.manifest import PAKBON, PAKBON_PAGE, Contact, Manifest, ManifestFile, Pakbon
 from schemas.pakbon_page import as_html
 
-_LATER = ("plan", "snapshot", "content", "same_as", "mutations", "state")  # deliveries of before have none of these
+_LATER = ("plan", "snapshot", "content", "same_as", "mutations", "state", "people")  # not in older deliveries
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Sealed:
     fingerprints of the keys that open it. `token` names the staging folder. `plan` is the digest of the plan,
     `snapshot` the state of the source, `content` the mark of the plaintext (`flows.steps.same_data`), and `same_as` the
     edition before it, if that had the same plaintext. Of a mutation delivery `mutations` are the counts, and `state` is
-    what it leaves behind (`flows.steps.mutations.state`).
+    what it leaves behind (`flows.steps.mutations.state`). `people` is the set of people in it (`schemas.people`).
     """
 
     token: int
@@ -60,6 +61,7 @@ class Sealed:
     same_as: int | None = None
     mutations: dict[str, int] | None = None
     state: dict[str, Any] | None = None
+    people: dict[str, Any] | None = None
 
     @property
     def expires_at(self) -> datetime:
@@ -84,7 +86,8 @@ class Sealed:
     def told(self) -> dict[str, object]:
         """What the ledger tells of it."""
         told: dict[str, object] = {"files": len(self.files), "plan": self.plan, "snapshot": self.snapshot}
-        more = {"same_data_as_edition": self.same_as, "mutations": self.mutations}
+        people = None if self.people is None else self.people["people"]
+        more = {"same_data_as_edition": self.same_as, "mutations": self.mutations, "people": people}
         return {**told, **{name: value for name, value in more.items() if value is not None}}
 
 
@@ -109,6 +112,7 @@ def seal(
     retention = agreement.retention_days or services.settings.delivery.retention_days
     fingerprints = tuple(recipient.fingerprint for recipient in recipients)
     kept = KeptParts(services, fingerprints)
+    people = people_of(agreement)
     with new_folder(services.settings.staging_dir, claim.id, claim.token, kept.take_over) as folder:
         rows_sealer = RowSealer(
             agreement=agreement,
@@ -118,7 +122,7 @@ def seal(
             row_format=row_format(agreement, order.period, empty),
             kept=kept,
         )
-        parts = rows_sealer.seal(checked, progress)
+        parts = rows_sealer.seal(checked if people is None else people.noted(checked), progress)
         rows = sum(part.plain.rows for part in parts)
         found = read()
         plan = found.plan
@@ -158,6 +162,7 @@ def seal(
             with staged_file(folder, name) as target:
                 target.write(content)
             files[name] = (target.digests.size, target.digests.checksum())
+        people_kept = None if people is None else people.keep(services, claim)
     return Sealed(
         token=claim.token,
         rows=rows,
@@ -169,6 +174,7 @@ def seal(
         content=mark(services, pakbon.files),
         same_as=_same_as(services, superseded, pakbon),
         mutations=None if found.mutations is None else found.mutations.model_dump(),
+        people=None if people_kept is None else vars(people_kept),
     )
 
 

@@ -22,19 +22,23 @@ from core.clock import utc_now
 from flows.steps.pickups import record_pickups
 from keys.roles import SSH_ROLES
 from tests.delivery_world import AGREEMENT, AMOUNT, World, make_world_in
+from tests.participants_world import numbers_for_tests
 from tests.prefect_world import PrefectWorld, prefect_world
 from tests.security.forms import pattern
 from tests.security.planting import age_bytes
 from tests.security.scanner import Pattern, files, hits
+from tests.subjects_world import rows, with_clients
 
+PEOPLE = numbers_for_tests(900)[600:]
 PLAINTEXT = {
     "text": re.compile(rb"nota-\d{6}"),
     "a column that was not agreed": re.compile(rb"geheim-\d{6}"),
     "an amount": re.compile(rb"8[78]80000\d{6}"),
+    "a citizen number": re.compile("|".join(PEOPLE).encode()),
     "an amount in binary": re.compile(re.escape((AMOUNT + 600).to_bytes(8, "little"))),
 }
 KINDS = {
-    ".db", ".db-wal", ".db-shm", ".json", ".jsonl", ".age", ".sig", ".log", ".toml", ".lock", ".txt", "",
+    ".db", ".db-wal", ".db-shm", ".json", ".jsonl", ".age", ".sig", ".log", ".toml", ".lock", ".txt", ".set", "",
 }  # fmt: skip
 
 
@@ -56,6 +60,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectWorld]:
                 failed = prefect.finished(prefect.start("deliver/deliver", period=period, **form))
                 assert failed["type"] == "FAILED", failed
             _gla(prefect, "deliver", AGREEMENT, "2026-01")
+            with_clients(prefect.world, rows(PEOPLE), agreement_id="GLA-2026-0015")
+            _gla(prefect, "deliver", "GLA-2026-0015", "2026-03")
+            for options in ([], ["--correction"], ["--json", "--logboek", str(folder / "home" / "rows.json")]):
+                _gla(prefect, "subject", "--reason", "zaak 12", *options, typed=PEOPLE[0])
+            _gla(prefect, "subject", "--reason", f"over {PEOPLE[1]}"[:-1], typed=PEOPLE[1][:-1])
             _gla(prefect, "history", "--html", str(folder / "home" / "history.json"))
             record_pickups(prefect.world.services)
             yield prefect
@@ -88,11 +97,11 @@ def _cut(source: Path) -> None:
     source.write_bytes(content[: len(content) // 3])
 
 
-def _gla(prefect: PrefectWorld, *arguments: str) -> None:
+def _gla(prefect: PrefectWorld, *arguments: str, typed: str = "") -> None:
     environment = {**prefect.stack.environment, "GLA_LOG_LEVEL": "DEBUG"}
     command = [sys.executable, "-m", "apps.cli.main", *arguments]
     with (prefect.world.home / "logs" / "cli.log").open("ab") as log:
-        subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
+        subprocess.run(command, env=environment, stdout=log, stderr=log, check=False, input=typed.encode())
 
 
 def secrets(prefect: PrefectWorld) -> dict[str, Pattern]:
@@ -118,6 +127,12 @@ def test_keys_are_only_in_our_own_0600_files(run):
     assert hits(run.world.home, secrets(run), exempt=(keys,)) == []
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys.iterdir()} == {0o600}
     assert stat.S_IMODE(keys.stat().st_mode) == 0o700
+
+
+def test_people_were_asked_for_and_found(run):
+    rows = (run.world.home / "rows.json").read_text().splitlines()
+    assert len(rows) == 1
+    assert (run.world.home / "logs" / "cli.log").read_text().count("1 delivery searched") >= 2
 
 
 def test_only_known_kinds_of_files_are_written(run):
