@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from apps.cli import dropzone_openssh
+from core.logging import configure_logging
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 @click.pass_context
 def dropzone(context: click.Context) -> None:
     """The SFTP server where recipients fetch their deliveries."""
-    from apps.cli.main import load_settings  # noqa: PLC0415
+    from apps.cli.main import load_settings  # noqa: PLC0415 - which imports this module
 
-    if context.invoked_subcommand != dropzone_openssh.authorized_keys.name:
+    if context.invoked_subcommand == dropzone_openssh.authorized_keys.name:
+        configure_logging("WARNING")  # without settings it starts in a tenth of a second
+    else:
         load_settings(context)
 
 

@@ -54,9 +54,11 @@ PermitUserRC no
 PermitUserEnvironment no
 MaxSessions 1
 
-LoginGraceTime 30
+LoginGraceTime {login}
 MaxAuthTries 6
-MaxStartups 20:50:{connections}
+MaxStartups {strangers}
+PerSourceMaxStartups {strangers_of_one}
+PerSourceNetBlockSize 32:64
 UnusedConnectionTimeout 30s
 ChannelTimeout session:*={idle}s
 ClientAliveInterval {alive}
@@ -102,7 +104,9 @@ def sshd_config(settings: DropzoneSettings, places: Places, kex: tuple[str, ...]
         command_user=places.command_user,
         chroots=places.chroots,
         sftp=_SFTP,
-        connections=settings.max_connections,
+        login=settings.login_seconds,
+        strangers=settings.max_strangers,
+        strangers_of_one=settings.max_strangers_per_address,
         idle=settings.idle_seconds,
         alive=max(1, settings.idle_seconds // 4),
         kex=",".join(kex),

@@ -29,6 +29,7 @@ _OPENDIR = re.compile(r'opendir "(.*)"')
 _HANDLE = re.compile(r"debug1: request \d+: sent handle handle (\d+)")
 _READ = re.compile(r'debug1: request (\d+): read ".*" \(handle (\d+)\) off (\d+) len \d+')
 _DATA = re.compile(r"debug1: request (\d+): sent data len (\d+)")
+_WRITE = re.compile(r'debug1: request \d+: write ".*" \(handle (\d+)\) off \d+ len (\d+)')
 _CLOSE = re.compile(r'(forced )?close "(.*)" bytes read (\d+) written (\d+)')
 
 
@@ -46,7 +47,7 @@ class Closed:
     writing: bool
     spans: Spans  # bytes that were sent
     written: int  # bytes, repeated ones too
-    by_client: bool
+    by_client: bool  # closed by the client, and all of what was read or written is known to be done
     started: str
     ended: str
 
@@ -58,6 +59,11 @@ class _Handle:
     started: str
     spans: Spans = ()
     sent: int = 0
+    offered: int = 0  # bytes to write, of which the disk may have refused some
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        return self.sent, self.offered
 
 
 class SessionLog:
@@ -68,46 +74,78 @@ class SessionLog:
         self._opening: tuple[str, bool] | None = None
         self._asked: tuple[str, int, int] | None = None  # request, handle, offset
         self._handles: dict[int, _Handle] = {}
+        self._steps: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Closed | None]], ...] = (
+            (_DATA, self._sent),
+            (_READ, self._read),
+            (_WRITE, self._write),
+            (_HANDLE, self._opened),
+            (_OPEN, self._open),
+            (_OPENDIR, self._open_folder),
+            (_CLOSE, self._closed),
+            (_OPENED, self._begun),
+            (_OVER, self._over),
+        )
         self.address: str | None = None
         self.over = False
 
     def feed(self, line: str) -> Closed | None:
         """Take one line; a file that it closes is returned."""
-        if found := _DATA.fullmatch(line):
-            self._sent(found[1], int(found[2]))
-        elif found := _READ.fullmatch(line):
-            self._asked = (found[1], int(found[2]), int(found[3]))
-        elif found := _HANDLE.fullmatch(line):
-            if self._opening is not None:
-                self._handles[int(found[1])] = _Handle(*self._opening, self._now())
-            self._opening = None
-        elif found := _OPEN.fullmatch(line):
-            self._opening = (found[1], "WRITE" in found[2].split(","))
-        elif _OPENDIR.fullmatch(line):
-            self._opening = None
-        elif found := _CLOSE.fullmatch(line):
-            return self._closed(found[2], int(found[3]), int(found[4]), by_client=found[1] is None)
-        elif found := _OPENED.fullmatch(line):
-            self.address = found[1]
-        elif _OVER.fullmatch(line):
-            self.over = True
+        for pattern, step in self._steps:
+            if found := pattern.fullmatch(line):
+                return step(found)
         return None
 
-    def _sent(self, request: str, length: int) -> None:
-        if self._asked is None or self._asked[0] != request:
+    def left(self) -> list[Closed]:
+        """The files that a session still had open which ended without a word: the system kills one that writes to a
+        connection that broke.
+        """
+        handles = [self._handles.pop(number) for number in sorted(self._handles)]
+        return [self._of(handle, 0, by_client=False) for handle in handles]
+
+    def _read(self, found: re.Match[str]) -> None:
+        self._asked = (found[1], int(found[2]), int(found[3]))
+
+    def _sent(self, found: re.Match[str]) -> None:
+        if self._asked is None or self._asked[0] != found[1]:
             return
         _, number, offset = self._asked
         self._asked = None
         if handle := self._handles.get(number):
+            length = int(found[2])
             handle.spans = add_span(handle.spans, offset, offset + length)
             handle.sent += length
 
-    def _closed(self, path: str, read: int, written: int, *, by_client: bool) -> Closed | None:
-        """The line names no handle: of several with one name it is the one of which so much was read."""
-        named = [number for number, handle in self._handles.items() if handle.path == path]
+    def _write(self, found: re.Match[str]) -> None:
+        if handle := self._handles.get(int(found[1])):
+            handle.offered += int(found[2])
+
+    def _open(self, found: re.Match[str]) -> None:
+        self._opening = (found[1], "WRITE" in found[2].split(","))
+
+    def _open_folder(self, found: re.Match[str]) -> None:  # noqa: ARG002 - its handle follows, as that of a file
+        self._opening = None
+
+    def _opened(self, found: re.Match[str]) -> None:
+        if self._opening is not None:
+            self._handles[int(found[1])] = _Handle(*self._opening, self._now())
+        self._opening = None
+
+    def _closed(self, found: re.Match[str]) -> Closed | None:
+        """The line names no handle: of several with one name it is the one of which so much was read and written."""
+        totals = (int(found[3]), int(found[4]))
+        named = [number for number, handle in self._handles.items() if handle.path == found[2]]
+        exact = [number for number in named if self._handles[number].totals == totals]
         if not named:
             return None
-        exact = [number for number in named if self._handles[number].sent == read]
         handle = self._handles.pop((exact or named)[0])
-        fine = by_client and bool(exact)  # a line of the log was lost: what it says is no whole pickup
-        return Closed(path, handle.writing, handle.spans, written, fine, handle.started, self._now())
+        fine = found[1] is None and bool(exact)  # otherwise a line of the log was lost, or the disk took not all
+        return self._of(handle, totals[1], by_client=fine)
+
+    def _begun(self, found: re.Match[str]) -> None:
+        self.address = found[1]
+
+    def _over(self, found: re.Match[str]) -> None:  # noqa: ARG002 - a step like the others
+        self.over = True
+
+    def _of(self, handle: _Handle, written: int, *, by_client: bool) -> Closed:
+        return Closed(handle.path, handle.writing, handle.spans, written, by_client, handle.started, self._now())

@@ -20,6 +20,13 @@ def parent(pid: int) -> int | None:
     return None
 
 
+def is_running(pid: int) -> bool:
+    """Not so if it ended and nobody has asked for its exit code yet."""
+    with suppress(OSError):
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
 def remote_ports(pid: int) -> set[int]:
     """The TCP ports of the peers of all connections that a process has open."""
     with suppress(OSError):

@@ -59,6 +59,7 @@ class _Running:
     spool: SessionSpool
     connection: int | None  # the process of sshd that serves it
     ending_since: float | None = None
+    gone: bool = False
 
 
 class Sessions:
@@ -99,9 +100,12 @@ class Sessions:
             self._stop(pid, running, "the zone stops")
 
     def forget_gone(self) -> None:
-        """What a session that was killed left: its process is gone and said nothing."""
-        for pid in [pid for pid in self._running if not Path(f"/proc/{pid}").exists()]:
-            self._end(pid)
+        """End what a killed session left: its process was gone the last time, and all it had said was read since."""
+        for pid, running in list(self._running.items()):
+            if running.gone:
+                self._end(pid)
+            else:
+                running.gone = not processes.is_running(pid)
 
     @property
     def any(self) -> bool:
@@ -178,6 +182,8 @@ class Sessions:
 
     def _end(self, pid: int) -> None:
         running = self._running.pop(pid)
+        for closed in running.log.left():
+            self._close(running, closed)
         with self._owner.acting():
             running.spool.finish()
         logger.info("session %s: over", running.session.id)

@@ -156,7 +156,7 @@ class OpensshZone:
         for pid in processes.of_user(user.uid):  # of a zone that was killed
             processes.end(pid, signal.SIGKILL)
         chroot = Chroot(self._chroots, self._root, user)
-        limits = Limits(self._settings.upload_bytes, self._settings.upload_files)
+        limits = Limits.of(self._settings)
         landing = Landing(chroot.folder, self._root, name, self._owner, limits)
         sessions = Sessions(chroot.folder / DELIVERIES, self._root / SPOOL, landing, self._owner, self._logins)
         self._selector.register(chroot.log, selectors.EVENT_READ, lambda: self._hear(name))

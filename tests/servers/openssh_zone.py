@@ -1,4 +1,8 @@
-"""The zone on OpenSSH with real chroots and users, as root, in a private `/etc`: the machine keeps its own users."""
+"""The zone on OpenSSH with real chroots and users, as root.
+
+It runs in namespaces of its own, with a private `/etc`: the machine keeps its users, two zones do not see each other's
+processes, and when it is killed everything that it started goes with it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from core.settings import DropzoneSettings
@@ -20,6 +25,7 @@ from tests.servers.dropzone import DropzoneWorld
 from tests.servers.openssh import free_port, wait_for_port
 
 GLA = Path(sys.executable).with_name("gla")
+_NAMESPACES = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "--kill-child"]
 _PRIVATE_ETC = 'mount -t overlay none -o "lowerdir=/etc,upperdir=$0/upper,workdir=$0/work" /etc && exec "$@"'
 _PATIENCE = 60.0  # seconds until it serves
 
@@ -59,16 +65,15 @@ class OpensshWorld(DropzoneWorld):
         return (self.folder / "zone.log").read_text(errors="replace")
 
     @contextmanager
-    def running(self, settings: DropzoneSettings | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        process = self.start()
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=_PATIENCE)
+    def running(self, settings: DropzoneSettings | None = None) -> Iterator[psutil.Process]:
+        with self.started() as zone:
+            yield zone
+            zone.send_signal(signal.SIGTERM)
+            zone.wait(timeout=_PATIENCE)
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """`gla dropzone openssh` as an operator starts it, where `/etc` is a layer that goes with it."""
+    @contextmanager
+    def started(self) -> Iterator[psutil.Process]:
+        """`gla dropzone openssh` as an operator starts it; killed in the end, if it still runs."""
         etc = self.folder / "etc"
         for name in ("upper", "work"):
             (etc / name).mkdir(parents=True, exist_ok=True)
@@ -79,12 +84,18 @@ class OpensshWorld(DropzoneWorld):
             "GLA_LOG_LEVEL": "INFO",
             "GLA_DROPZONE__PORT": str(self.port),
             "GLA_OPENSSH__CHROOTS": str(self.chroots),
-            "GLA_KEYS__DROPZONE_HOST": f"file:{self.keys / 'host'}",
         }
-        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _PRIVATE_ETC, str(etc)]
+        if (self.keys / "host").exists():  # otherwise it has one of its own
+            environment["GLA_KEYS__DROPZONE_HOST"] = f"file:{self.keys / 'host'}"
+        command = [*_NAMESPACES, "sh", "-c", _PRIVATE_ETC, str(etc), str(GLA), "dropzone", "openssh"]
         with (self.folder / "zone.log").open("ab") as log:
-            process = subprocess.Popen(
-                [*command, str(GLA), "dropzone", "openssh"], env=environment, stdout=log, stderr=log
-            )
-        wait_for_port(self.port, _PATIENCE)
-        return process
+            outer = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            wait_for_port(self.port, _PATIENCE)
+            [zone] = psutil.Process(outer.pid).children()
+            yield zone
+        finally:
+            everything = psutil.Process(outer.pid).children(recursive=True)
+            outer.kill()
+            outer.wait()
+            assert not psutil.wait_procs(everything, _PATIENCE)[1], "its port is not free yet"

@@ -111,7 +111,8 @@ class CuttableProxy:
                 target.sendall(block[:room])
             except TimeoutError:
                 continue
-            except OSError:
+            except OSError:  # one side broke it off: so does the wire
+                self._reset(source, target)
                 return
             answered += 0 if upward else len(block)
             self.answered += 0 if upward else len(block)

@@ -1,0 +1,236 @@
+"""The zone on OpenSSH, where it is not like ours: chroots and Unix users, a view that follows, what a kill leaves.
+
+What recipients' programs do with it is in `tests/e2e/test_clients.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings
+from flows.steps import path
+from flows.steps.accounts import write_accounts
+from flows.steps.pickups import record_pickups
+from keys.private.custody import Role
+from tests.delivery_world import AGREEMENT, MARCH, make_world_in
+from tests.e2e.clients import Place
+from tests.servers.dropzone import DELIVERY
+from tests.servers.openssh import make_key, public_line
+from tests.servers.openssh_zone import GLA, OpensshWorld, need_root
+
+pytestmark = pytest.mark.server
+
+# Debian 12's OpenSSH 9.2 has no ML-KEM, and its own hybrid exchange stands first.
+WEAKER_EXCHANGE = "curve25519-sha256@libssh.org"
+
+
+@pytest.fixture
+def stopped(require_program: Callable[[str], str]) -> Iterator[OpensshWorld]:
+    need_root()
+    for name in ("sshd", "sftp", "ssh-keygen", "unshare", "useradd"):
+        require_program(name)
+    with OpensshWorld.made() as world:
+        yield world
+
+
+@pytest.fixture
+def zone(stopped: OpensshWorld) -> Iterator[OpensshWorld]:
+    with stopped.running():
+        yield stopped
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+def at(world: OpensshWorld, folder: Path, user: str = "fonds") -> Place:
+    return Place(world, folder, world.port, user)
+
+
+def test_files_that_only_the_flows_may_read_are_read_by_their_recipient_alone(stopped, tmp_path):
+    os.umask(0o077)
+    stopped.put("fonds", "GLA-2/2026-03/edition-1/data.age", b"secret").chmod(0o600)
+    os.umask(0o022)
+    with stopped.running():
+        place = at(stopped, tmp_path)
+        assert place.sftp("get deliveries/GLA-2/2026-03/edition-1/data.age").returncode == 0
+        assert (tmp_path / "data.age").read_bytes() == b"secret"
+        chroot = stopped.chroots / "fonds"
+        assert chroot.stat().st_mode & 0o777 == 0o750
+        seen = next(chroot.rglob("GLA-2/*/*/data.age"))
+        assert seen.stat().st_mode & 0o777 == 0o640
+        assert seen.stat().st_gid == chroot.stat().st_gid != (stopped.chroots / "other").stat().st_gid
+
+
+def test_a_new_delivery_and_a_new_recipient_are_there_in_a_moment_and_what_expires_goes(zone, tmp_path):
+    place = at(zone, tmp_path)
+    new = zone.put("fonds", "GLA-1/2026-03/.staging-7/data.age", b"new")
+    new.parent.rename(new.parent.with_name("edition-2"))
+    until(lambda: place.sftp("get deliveries/GLA-1/2026-03/edition-2/data.age").returncode == 0, "it appears")
+    make_key(zone.keys / "third")
+    zone.keys_of["third"] = [public_line(zone.keys / "third")]
+    zone.write_accounts()
+    until(lambda: at(zone, tmp_path, "third").sftp("ls deliveries").returncode == 0, "the third can log in")
+    for each in (zone.root / "deliveries/fonds/GLA-1/2026-03/edition-2").iterdir():
+        each.unlink()
+    (zone.root / "deliveries/fonds/GLA-1/2026-03/edition-2").rmdir()
+    until(lambda: place.sftp("ls deliveries/GLA-1/2026-03/edition-2").returncode != 0, "it goes")
+    assert place.sftp(f"ls deliveries/{DELIVERY}").returncode == 0
+
+
+def test_who_can_be_no_unix_user_is_told_of_and_the_others_are_served(stopped, tmp_path):
+    for name in ("root", "daemon", "1234", "a" * 33):
+        stopped.keys_of[name] = [public_line(stopped.keys / "fonds")]
+    stopped.write_accounts()
+    with stopped.running():
+        assert at(stopped, tmp_path).sftp("ls").returncode == 0
+        for name in ("root", "daemon"):
+            assert stopped.sftp("ls", user=name, key="fonds", cwd=tmp_path).returncode != 0
+        for name in ("root", "daemon", "1234", "a" * 33):
+            assert f"recipient {name} cannot be served" in stopped.log
+
+
+def test_a_damaged_accounts_file_lets_nobody_in_until_it_is_mended(zone, tmp_path):
+    place = at(zone, tmp_path)
+    good = (zone.root / "accounts.json").read_bytes()
+    (zone.root / "accounts.json").write_bytes(good[:-5])
+    assert place.sftp("ls").returncode != 0
+    (zone.root / "accounts.json").write_bytes(good)
+    assert place.sftp("ls").returncode == 0
+
+
+def test_what_was_fetched_before_the_zone_was_killed_is_recorded_when_it_starts_again(stopped, tmp_path):
+    with stopped.started() as zone:
+        place = at(stopped, tmp_path)
+        command = ["sftp", *place.ssh_options, "-P", str(place.port), "-b", "-", "fonds@127.0.0.1"]
+        client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path)
+        assert client.stdin is not None
+        client.stdin.write(f"get deliveries/{DELIVERY}/manifest.json\n".encode())
+        client.stdin.flush()
+        drafts = stopped.root / "spool"
+        until(lambda: any(each.stat().st_size for each in drafts.glob(".*.partial")), "it is written down at once")
+        zone.kill()
+        client.communicate(timeout=60)
+    assert stopped.pickups() == []
+    with stopped.running():
+        [pickup] = stopped.pickups()
+        assert (pickup.path, pickup.whole) == (f"{DELIVERY}/manifest.json", True)
+        assert at(stopped, tmp_path).sftp("ls").returncode == 0
+
+
+def test_a_second_zone_for_the_same_home_is_refused(zone):
+    environment = {**os.environ, "GLA_HOME": str(zone.folder), "GLA_OPENSSH__CHROOTS": str(zone.chroots)}
+    environment["GLA_KEYS__DROPZONE_HOST"] = f"file:{zone.keys / 'host'}"
+    done = subprocess.run(
+        [GLA, "dropzone", "openssh"], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "runs already" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "why"),
+    [
+        ("incoming/GLA-1/large.age", 3_000_000, None),  # the client is told: the system writes no more
+        ("receipts/large.ack", 20_000, "OSError"),
+        ("receipts/other.txt", 10, "PermissionError"),
+        ("incoming/GLA-1/a b.age", 10, "FileNotFoundError"),
+    ],
+    ids=["too large", "a receipt too large", "not a receipt", "not a name"],
+)
+def test_what_may_not_be_sent_does_not_arrive(stopped, tmp_path, monkeypatch, name, size, why):
+    monkeypatch.setenv("GLA_DROPZONE__UPLOAD_BYTES", "2000000")
+    monkeypatch.setenv("GLA_DROPZONE__UPLOAD_RESERVE_BYTES", "0")
+    for folder in ("incoming/fonds/GLA-1", "receipts/fonds"):
+        (stopped.root / folder).mkdir(parents=True)
+    with stopped.running():
+        place = at(stopped, tmp_path)
+        (tmp_path / "sent").write_bytes(b"x" * size)
+        sent = place.sftp(f'put sent "{name}"')
+        if why is None:
+            assert sent.returncode != 0
+        else:
+            assert sent.returncode == 0
+            until(lambda: f"a file that was sent is not taken: {why}" in stopped.log, "it is told")
+        (tmp_path / "sent").write_bytes(b"fine")
+        assert place.sftp("put sent incoming/GLA-1/fine.age").returncode == 0
+        until((stopped.root / "incoming/fonds/GLA-1/fine.age").exists, "the next one arrives")
+        found = [each.name for each in stopped.root.glob("*/fonds/**/*") if each.is_file() and each.name[0] != "."]
+        assert sorted(found) == ["data.parquet.age", "fine.age", "manifest.json"]
+        left = [each for each in (stopped.chroots / "fonds").glob("[ir]*/**/*") if each.is_file()]
+        assert left == []
+
+
+def test_a_delivery_that_is_fetched_here_is_picked_up_in_the_ledger(stopped, tmp_path):
+    world = make_world_in(stopped.folder)()
+    world.conclude()
+    path.run(world.services, world.order())
+    write_accounts(world.services)
+    served = OpensshWorld(world.services.settings.dropzone_dir, tmp_path / "keys")
+    served.keys.mkdir()
+    (served.keys / "host.pub").write_text(world.services.custody.public_key(Role.DROPZONE_HOST).line)
+    (served.keys / "fonds").touch(0o600)
+    (served.keys / "fonds").write_bytes(world.signer.private_file())
+    with served.running():
+        place = at(served, tmp_path / "got")
+        done = place.sftp("get -r deliveries")
+        assert done.returncode == 0, done.stderr
+    assert record_pickups(world.services) == len(list((tmp_path / "got").rglob("edition-1/*")))
+    assert world.services.ledger.get(AGREEMENT, MARCH, 1).state == "picked_up"
+    reads = [event for event in world.events() if event["action"] == "delivery.read"]
+    assert {json.loads(event["detail"])["address"] for event in reads} == {"127.0.0.1"}
+
+
+def test_the_audit_finds_only_the_exchange_for_older_clients(zone):
+    program = str(Path(sys.executable).with_name("ssh-audit"))
+    done = subprocess.run(
+        [program, "-jj", "-p", str(zone.port), "127.0.0.1"], capture_output=True, text=True, check=False, timeout=120
+    )
+    report = json.loads(done.stdout)
+    findings = {
+        (each["algorithm"], text)
+        for kind in ("kex", "key", "enc", "mac")
+        for each in report[kind]
+        for level in ("fail", "warn")
+        for text in each["notes"].get(level, [])
+    }
+    assert findings == {(WEAKER_EXCHANGE, "does not provide protection against post-quantum attacks")}
+
+
+def test_its_settings_are_those_that_the_command_shows(zone):
+    environment = {**os.environ, "GLA_HOME": str(zone.folder), "GLA_OPENSSH__CHROOTS": str(zone.chroots)}
+    environment |= {"GLA_KEYS__DROPZONE_HOST": f"file:{zone.keys / 'host'}", "GLA_DROPZONE__PORT": str(zone.port)}
+    shown = subprocess.check_output([GLA, "dropzone", "sshd-config"], env=environment, text=True)
+    assert shown == (zone.chroots / ".sshd_config").read_text()
+    assert re.search(r"^AuthorizedKeysCommand .*gla dropzone authorized-keys --accounts \S+ %u$", shown, re.MULTILINE)
+
+
+def test_where_it_is_not_root_it_says_so(tmp_path):
+    need_root()
+    home = tmp_path / "home"
+    home.mkdir()
+    tmp_path.chmod(0o755)
+    os.chown(home, 65534, 65534)
+    settings = Settings(home=home)
+    assert settings.openssh.chroots == Path("/srv/gla-zone")
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", GLA, "dropzone", "openssh"],
+        env={**os.environ, "GLA_HOME": str(home), "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode != 0
