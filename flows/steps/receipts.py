@@ -100,11 +100,15 @@ def receive(services: Services, came: Came) -> Delivery | None:
 
 
 def _take(services: Services, path: Path) -> bool:
-    if not _is_ready(services, path):
+    has_signature = signature_path(path).exists()  # asked once: one that comes now may be half
+    if not _is_ready(services, path, has_signature=has_signature):
         return False
     recipient, name = (checked_name(each, "a name in the drop zone") for each in path.parts[-2:])
-    content = small_file(path, RECEIPT_BYTES + 1) or b""
-    came = Came(recipient, name, content, signature_of(path), recipient, how_it_came(path))
+    content, signature = small_file(path, RECEIPT_BYTES + 1), signature_of(path) if has_signature else None
+    if content is None or (has_signature and signature is None):
+        logger.warning("a receipt of %s stays: we cannot read it, see the permissions of our drop zone", recipient)
+        return False
+    came = Came(recipient, name, content, signature, recipient, how_it_came(path))
     try:
         receive(services, came)
     except (UnusableInput, SignerUnknown) as error:
@@ -113,12 +117,12 @@ def _take(services: Services, path: Path) -> bool:
     return True
 
 
-def _is_ready(services: Services, path: Path) -> bool:
+def _is_ready(services: Services, path: Path, *, has_signature: bool) -> bool:
     """Whether it is whole, and its signature too, or none will come."""
-    signature = signature_path(path)
-    if not signature.exists():
+    if not has_signature:
         return waited(services, path) > _QUIET_SECONDS
-    return all(has_ticket(each) or waited(services, each) > _QUIET_SECONDS for each in (path, signature))
+    both = (path, signature_path(path))
+    return all(has_ticket(each) or waited(services, each) > _QUIET_SECONDS for each in both)
 
 
 def _record(services: Services, came: Came) -> Delivery | None:

@@ -12,7 +12,7 @@ import pytest
 
 from core.canonical import sha256_hex
 from core.errors import SignerUnknown, UnusableInput
-from flows.steps import path
+from flows.steps import arrivals, path
 from flows.steps.accounts import write_accounts
 from flows.steps.order import Mode
 from flows.steps.receipts import Came, receive, take_receipts
@@ -211,6 +211,29 @@ def test_a_link_or_a_folder_in_its_place_is_not_followed(published: World, tmp_p
     put(published, "c.ack", digest(published))
     assert take_receipts(published.services) == 1
     assert target.exists()
+
+
+@pytest.mark.parametrize("unreadable", ["march.ack", "march.ack.sig"])
+def test_what_we_cannot_read_stays_and_is_not_taken_for_something_else(
+    published: World, unreadable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = digest(published)
+    put(published, "march.ack", text, ticket=True)
+    put(published, "march.ack.sig", sign(published, text), ticket=True)
+    real = arrivals.descriptor_of
+
+    def refuse(path: Path) -> int:
+        if path.name == unreadable:
+            raise PermissionError
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arrivals, "descriptor_of", refuse)
+        assert take_receipts(published.services) == 0
+    assert state(published) is State.PUBLISHED
+    assert told(published, "receipt.refused") == []
+    assert take_receipts(published.services) == 1
+    assert told(published, "delivery.confirmed")[0]["signer"] is not None
 
 
 def test_nobody_confirms_what_was_delivered_to_another(published: World) -> None:
