@@ -73,7 +73,7 @@ class Place:
             f"[zone]\ntype = sftp\nhost = 127.0.0.1\nport = {self.port}\nuser = {self.user}\nkey_file = {self.key}\n"
             f"known_hosts_file = {self.known_hosts}\nshell_type = none\n"
         )
-        return self.run("rclone", "--config", str(config), "--retries", "1", "--low-level-retries", "1", *arguments)
+        return self.run("rclone", "--config", str(config), *arguments)
 
     def psftp(self, *commands: str) -> subprocess.CompletedProcess[str]:
         ppk = self.folder / f"{self.user}.ppk"
@@ -93,15 +93,14 @@ Fetch = Callable[[Place, str, Path, bool], subprocess.CompletedProcess[str]]
 
 @dataclass(frozen=True)
 class Client:
-    """`fetch(place, remote, local, resume)`; `resumes` if it asks only for what is missing of a part, and `alone` if
-    it does so without being started again. `closes` if it always tells the server that it has all of a file: lftp may
+    """`fetch(place, remote, local, resume)`: all of them ask only for what is missing of a part, some `alone`, without
+    being started again. `closes` if it always tells the server that it has all of a file: lftp may
     end its connection first, and then nobody can say whether the last bytes arrived.
     """
 
     name: str
     programs: tuple[str, ...]
     fetch: Fetch
-    resumes: bool = True
     alone: bool = False
     closes: bool = True
     cut_after: int = 3 * MIB  # bytes of answers on one connection
@@ -175,7 +174,7 @@ CLIENTS = (
     Client("OpenSSH sftp", ("sftp",), _sftp),
     Client("lftp get", ("lftp",), _lftp, alone=True, closes=False),
     Client("lftp pget", ("lftp",), _pget, alone=True, closes=False, cut_after=MIB),
-    Client("rclone", ("rclone",), _rclone, resumes=False),
+    Client("rclone", ("rclone",), _rclone, alone=True),
     Client("psftp", ("psftp", "puttygen"), _psftp),
     Client("sshfs", ("sshfs", "fusermount3"), _sshfs),
     Client("ssh2-sftp-client", ("node",), _ssh2),
