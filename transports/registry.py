@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,6 +19,9 @@ from core.files import write_file
 from core.ids import checked_name
 from transports.base import Destination
 from transports.registration import Registration, S3Registration, SftpRegistration
+
+if TYPE_CHECKING:
+    from transports.s3 import S3Transport
 
 DROPZONE = "dropzone"  # our own; never in the registry
 _FILE: TypeAdapter[dict[str, Registration]] = TypeAdapter(dict[str, Registration])
@@ -83,6 +86,15 @@ class Destinations:
         from transports.sftp import SftpTransport  # noqa: PLC0415
 
         return partial(SftpTransport, told.destination(destination_id, connect_seconds))
+
+    def open_bucket(self, destination_id: str, connect_seconds: float) -> S3Transport:
+        """As `open`; `UnusableInput` if it is another kind of destination."""
+        told = self.get(destination_id)
+        if not isinstance(told, S3Registration):
+            raise UnusableInput(f"destination {destination_id} is no bucket: its recipients log in there")
+        from transports.s3 import S3Transport  # noqa: PLC0415
+
+        return S3Transport(told.destination(destination_id, connect_seconds, self._reveal))
 
     def list(self) -> list[tuple[str, str]]:
         """(id, URI) of every destination, by id."""

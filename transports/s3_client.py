@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import botocore.loaders
@@ -35,6 +37,7 @@ _NOTHING_FROM_ELSEWHERE = {
     "ca_bundle": (None, None, None, None),
     "ignore_configured_endpoint_urls": (None, None, True, None),
 }
+_OF_THE_SYSTEM = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")  # Debian, Fedora
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "507"})
 _LATER = frozenset({"SlowDown", "RequestTimeout", "RequestTimeoutException", "Throttling", "429", "NoSuchUpload"})
@@ -81,6 +84,7 @@ def open_client(destination: S3Destination) -> Any:
         region_name=destination.region,
         aws_access_key_id=access,
         aws_secret_access_key=secret,
+        verify=_trusted(),
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},
@@ -94,6 +98,12 @@ def open_client(destination: S3Destination) -> Any:
             response_checksum_validation="when_required",
         ),
     )
+
+
+def _trusted() -> str | bool:
+    """The certificates that this machine trusts; botocore brings its own, which know no authority of our country."""
+    named = (ssl.get_default_verify_paths().cafile, *_OF_THE_SYSTEM)
+    return next((path for path in named if path and Path(path).is_file()), True)
 
 
 def is_absent(error: Exception) -> bool:

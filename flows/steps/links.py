@@ -36,16 +36,10 @@ def links(
     if seconds <= 0:
         raise DeliveryStateError(f"{name} has expired: use mode correct")
     if agreement.destination == DROPZONE:
-        raise _no_bucket(agreement.destination)
+        raise UnusableInput(f"{agreement.id} is delivered to our own drop zone: its recipient logs in there")
     folder = delivery_folder(agreement_id, str(period), edition)
-    with services.open_destination(agreement) as transport:
-        if not has_appeared(transport, folder, MANIFEST_NAME):
+    connect_seconds = services.settings.delivery.connect_seconds
+    with services.destinations.open_bucket(agreement.destination, connect_seconds) as bucket:
+        if not has_appeared(bucket, folder, MANIFEST_NAME):
             raise DeliveryStateError(f"{name} is not at its destination: use mode redeliver")
-        link = getattr(transport, "link", None)
-        if link is None:
-            raise _no_bucket(agreement.destination)
-        return [(each, link(f"{folder}/{each}", seconds)) for each in transport.list(folder)]
-
-
-def _no_bucket(destination: str) -> UnusableInput:
-    return UnusableInput(f"destination {destination} is no bucket: its recipients log in there")
+        return [(each, bucket.link(f"{folder}/{each}", seconds)) for each in bucket.list(folder)]

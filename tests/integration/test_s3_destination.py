@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.server
 DELIVERY = "GLA-1/2026-03/edition-1"
 MARK = "manifest.json"
 MIB = 1024 * 1024
-STEP = 1 if os.environ.get("GLA_SOAK") else 5  # from one request that fails to the next
+STEP = 1 if os.environ.get("GLA_SOAK") else 9  # from one request that fails to the next
 
 
 @pytest.fixture
@@ -97,12 +98,12 @@ def test_what_is_sent_in_parts_is_the_same_file_and_only_so_many_parts_are_under
     destination: S3Destination, faulty: FaultyHttp, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
-    source.write_bytes(os.urandom(70 * MIB))
+    source.write_bytes(os.urandom(41 * MIB))
     with S3Transport(replace(destination, endpoint=faulty.url, connections=3)) as transport:
         receipt = transport.put(source, "file.age")
         assert digested("file.age", transport.read("file.age")) == receipt
     parts = [request for request in faulty.requests if "partNumber" in request]
-    assert len(parts) == 9
+    assert len(parts) == 6
     assert faulty.most_at_once <= 3
 
 
@@ -248,6 +249,37 @@ def test_who_has_the_wrong_key_or_names_no_bucket_is_refused(
 def test_a_server_that_is_not_there_is_unreachable(destination: S3Destination, files: dict[str, Path]) -> None:
     with pytest.raises(errors.DestinationUnreachable):
         send(replace(destination, endpoint="http://127.0.0.1:9", connect_seconds=1), files)
+
+
+def test_a_server_that_is_slow_is_waited_for(
+    destination: S3Destination, faulty: FaultyHttp, files: dict[str, Path]
+) -> None:
+    faulty.fails = lambda _number, request: "slow" if "PUT" in request else None
+    send(replace(destination, endpoint=faulty.url, stall_seconds=10), files)
+    assert whole(destination, files)
+
+
+def test_a_certificate_that_this_machine_does_not_trust_stops_a_delivery(
+    s3: S3Server, destination: S3Destination, files: dict[str, Path], tmp_path: Path,
+    require_program: Callable[[str], str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    made, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [require_program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-days", "2", "-subj", "/CN=far", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", str(key), "-out", str(made)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    both = tmp_path / "both.pem"
+    both.write_bytes(key.read_bytes() + made.read_bytes())
+    with FaultyHttp(s3.endpoint, certificate=both) as server:
+        there = replace(destination, endpoint=server.url)
+        with pytest.raises(errors.DestinationRefused, match="certificate"):
+            send(there, files)
+        assert server.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(made))
+        send(there, files)
+    assert whole(destination, files)
 
 
 def test_two_publishers_at_once_leave_one_whole_delivery(destination: S3Destination, files: dict[str, Path]) -> None:

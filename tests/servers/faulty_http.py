@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -23,6 +26,7 @@ class FaultyHttp:
     target: str
     fails: Callable[[int, str], str | None] = lambda _number, _request: None
     requests: list[str] = field(default_factory=list)
+    certificate: Path | None = None  # with its key: then it speaks TLS
     most_at_once: int = 0
 
     def __post_init__(self) -> None:
@@ -30,11 +34,15 @@ class FaultyHttp:
         self._go_on = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http{'s' if self.certificate else ''}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,6 +73,8 @@ class FaultyHttp:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         if fault == "stall":
             self._go_on.wait(_PATIENCE)
+        if fault == "slow":
+            time.sleep(0.3)
         if fault in {"cut", "stall"}:
             handler.close_connection = True
             return
