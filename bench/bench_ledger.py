@@ -147,7 +147,7 @@ class _Tree:
 
 def _delivery() -> Delivery:
     return Delivery(
-        id=new_id(), agreement_id=f"GLA-2026-{new_id()[:8]}", agreement_digest="a" * 64, recipient="gemeente-voorbeeld",
+        id=new_id(), agreement_id=f"GLA-{new_id()}", agreement_digest="a" * 64, recipient="gemeente-voorbeeld",
         product="inkomstenverhoudingen", period="2026-01", edition=1, state=State.CONFIRMED, token=1, actor="planner",
         created_at=_AT, updated_at=_AT, rows=2_000_000, bytes=40_000_000, sealed='{"files":{}}', published_at=_AT,
         expires_at=_AT, picked_up_at=_AT,

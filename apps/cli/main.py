@@ -36,6 +36,7 @@ class LazyGroup(click.Group):
         "destination": ("destination", "Register where deliveries can go."),
         "dropzone": ("dropzone", "The SFTP server where recipients fetch their deliveries."),
         "envelope": ("envelope", "Encrypt, decrypt and inspect files in the age format."),
+        "evidence": ("evidence", "Prove a delivery to others, and check such a proof."),
         "history": ("history", "Show what was delivered."),
         "keys": ("keys", "Recipients' keys: register, prove, replace, revoke."),
         "ledger": ("ledger", "Verify the ledger."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flows.steps.evidence import keep
 from flows.steps.mutations.chain import forget_states
 from flows.steps.seal import Sealed
 from flows.wiring import Services
@@ -33,6 +34,7 @@ def record(
         "destination": agreement.destination,
         "files": [{"name": receipt.name, "size": receipt.size, "sha256": receipt.sha256} for receipt in receipts],
     }
+    keep(services, claim, sealed)
     claim = services.ledger.advance(
         claim, State.PUBLISHED, Action.DELIVERY_PUBLISHED, detail, expires_at=sealed.expires_at
     )
