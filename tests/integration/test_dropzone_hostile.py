@@ -85,7 +85,7 @@ GARBAGE = [
     bytes.fromhex("1603010200010001fc0303") + bytes(500),  # TLS
     b"SSH-2.0-scanner\r\n",
     b"SSH-1.5-old\r\n",
-    b"SSH-2.0-x\r\n" + struct.pack(">IB", 2**32 - 1, 4) + bytes(1000),  # a packet of four gigabytes
+    b"SSH-2.0-x\r\n" + struct.pack(">IB", 2**32 - 4, 4) + bytes(1000),  # a packet of four gigabytes
     b"SSH-2.0-x\r\n" + struct.pack(">IB", 0, 255) + bytes(1000),
     b"SSH-2.0-x\r\n" + struct.pack(">IBB", 12, 4, 20) + bytes(100),  # a key exchange that offers nothing
     b"SSH-2.0-" + b"x" * 5000 + b"\r\n",
