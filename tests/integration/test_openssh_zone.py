@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings
+from apps.openssh.zone import OpensshZone
+from core.errors import UnusableInput
+from core.settings import DropzoneSettings
 from flows.steps import path
 from flows.steps.accounts import write_accounts
 from flows.steps.pickups import record_pickups
@@ -217,20 +220,25 @@ def test_its_settings_are_those_that_the_command_shows(zone):
     assert re.search(r"^AuthorizedKeysCommand .*gla dropzone authorized-keys --accounts \S+ %u$", shown, re.MULTILINE)
 
 
-def test_where_it_is_not_root_it_says_so(tmp_path):
-    need_root()
-    home = tmp_path / "home"
-    home.mkdir()
-    tmp_path.chmod(0o755)
-    os.chown(home, 65534, 65534)
-    settings = Settings(home=home)
-    assert settings.openssh.chroots == Path("/srv/gla-zone")
-    done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", GLA, "dropzone", "openssh"],
-        env={**os.environ, "GLA_HOME": str(home), "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode != 0
+def test_without_root_it_says_so(stopped, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(UnusableInput, match="needs root"):
+        OpensshZone(stopped.root, stopped.keys / "host", DropzoneSettings(), stopped.chroots)
+
+
+def test_what_it_writes_in_the_drop_zone_is_the_owners_of_that(stopped, tmp_path):
+    """The flows run as a user of their own, who takes pickups and files away."""
+    for folder in ("incoming/fonds/GLA-1", "spool"):
+        (stopped.root / folder).mkdir(parents=True)
+    nobody = pwd.getpwnam("nobody")
+    subprocess.run(["chown", "-R", f"{nobody.pw_uid}:{nobody.pw_gid}", stopped.root], check=True)
+    with stopped.running():
+        place = at(stopped, tmp_path)
+        (tmp_path / "sent").write_bytes(b"x")
+        done = place.sftp(f"get deliveries/{DELIVERY}/manifest.json", "put sent incoming/GLA-1/list.age")
+        assert done.returncode == 0, f"{done.stderr} {stopped.log}"
+        until((stopped.root / "incoming/fonds/GLA-1/list.age").exists, "it arrives")
+        until(lambda: len(stopped.pickups()) == 1, "it is recorded")
+    made = [*stopped.root.glob("spool/*"), *stopped.root.glob("incoming/fonds/GLA-1/*"), stopped.root / ".openssh.lock"]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(nobody.pw_uid, nobody.pw_gid)}
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o640}

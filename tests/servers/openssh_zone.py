@@ -26,8 +26,23 @@ from tests.servers.openssh import free_port, wait_for_port
 
 GLA = Path(sys.executable).with_name("gla")
 _NAMESPACES = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "--kill-child"]
-_PRIVATE_ETC = 'mount -t overlay none -o "lowerdir=/etc,upperdir=$0/upper,workdir=$0/work" /etc && exec "$@"'
+_PRIVATE = """\
+umask 022
+for folder in etc root; do  # the second may hold the Python that other users must be able to start there
+  mkdir -p "$0/$folder/upper" "$0/$folder/work"
+  mount -t overlay none -o "lowerdir=/$folder,upperdir=$0/$folder/upper,workdir=$0/$folder/work" "/$folder" || exit 1
+done
+exec "$@"
+"""
+_SERVICE = Path(__file__).parents[2] / "infra" / "openssh" / "gla-openssh.service"
 _PATIENCE = 60.0  # seconds until it serves
+
+
+def _capabilities() -> str:
+    """What the service leaves to root, as setpriv(1) takes it."""
+    [line] = [line for line in _SERVICE.read_text().splitlines() if line.startswith("CapabilityBoundingSet=")]
+    names = line.partition("=")[2].lower().split()
+    return ",".join(["-all", *(f"+{name.removeprefix('cap_')}" for name in names)])
 
 
 def need_root() -> None:
@@ -74,9 +89,6 @@ class OpensshWorld(DropzoneWorld):
     @contextmanager
     def started(self) -> Iterator[psutil.Process]:
         """`gla dropzone openssh` as an operator starts it; killed in the end, if it still runs."""
-        etc = self.folder / "etc"
-        for name in ("upper", "work"):
-            (etc / name).mkdir(parents=True, exist_ok=True)
         self.port = self.port or free_port()
         environment = {
             **os.environ,
@@ -87,7 +99,9 @@ class OpensshWorld(DropzoneWorld):
         }
         if (self.keys / "host").exists():  # otherwise it has one of its own
             environment["GLA_KEYS__DROPZONE_HOST"] = f"file:{self.keys / 'host'}"
-        command = [*_NAMESPACES, "sh", "-c", _PRIVATE_ETC, str(etc), str(GLA), "dropzone", "openssh"]
+        confined = ["setpriv", "--no-new-privs", f"--bounding-set={_capabilities()}"]
+        layers = str(self.folder / "layers")
+        command = [*_NAMESPACES, "sh", "-c", _PRIVATE, layers, *confined, str(GLA), "dropzone", "openssh"]
         with (self.folder / "zone.log").open("ab") as log:
             outer = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
@@ -96,6 +110,7 @@ class OpensshWorld(DropzoneWorld):
             yield zone
         finally:
             everything = psutil.Process(outer.pid).children(recursive=True)
-            outer.kill()
+            for process in everything[:1]:  # it takes the others along
+                process.kill()
             outer.wait()
             assert not psutil.wait_procs(everything, _PATIENCE)[1], "its port is not free yet"
