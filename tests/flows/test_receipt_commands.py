@@ -214,7 +214,7 @@ def test_retention_shows_what_would_go_and_then_removes_it(
     assert "0 deliveries would be removed" in operator(retention, "run", "--dry-run").output
     world.at(NOW + timedelta(days=28, hours=1))
     run = operator(retention, "run")
-    assert "has not fetched it" in run.output
+    assert "neither fetched nor confirmed" in run.output
     assert "0 deliveries and 0 reports" in run.output
     world.at(NOW + timedelta(days=30))
     shown = operator(retention, "run", "--dry-run").output

@@ -78,6 +78,15 @@ def task_names(prefect, run):
     return {task["name"].rsplit("-", 1)[0] for task in tasks}
 
 
+def log_of(prefect, run):
+    """What a run wrote, which reaches the server a little after its end."""
+    until = time.monotonic() + 60
+    while not (lines := prefect.call("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})):
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    return "\n".join(line["message"] for line in lines)
+
+
 def artifacts_of(prefect, run):
     found = prefect.call("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run]}}})
     return {artifact["key"]: artifact["data"] for artifact in found}
@@ -140,12 +149,15 @@ def test_a_receipt_is_collected_and_nothing_is_removed_before_its_time(prefect):
     receipts = fund.services.receipts_folder / "fonds"
     receipts.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256((fund.published() / "manifest.json").read_bytes()).hexdigest()
-    (receipts / "march.ack").write_text(digest)
-    os.utime(receipts / "march.ack", (0, 0))
+    for name, text in (("march.ack", digest), ("march.nack", f"{digest}\ncontent")):
+        (receipts / name).write_text(text)
+        os.utime(receipts / name, (0, 0))
     for name in ("collect/collect", "retention/retention"):
         run = prefect.start(name)
         assert prefect.finished(run)["type"] == "COMPLETED"
         assert artifacts_of(prefect, run) == {}
+        if name == "collect/collect":
+            assert "does not accept GLA-2026-0007/2026-03/1: content" in log_of(prefect, run)
     assert "delivery.confirmed" in [event["action"] for event in fund.events()]
     assert list(receipts.iterdir()) == []
 
