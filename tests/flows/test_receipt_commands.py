@@ -135,6 +135,28 @@ def test_what_names_no_delivery_has_no_proof(operator: Callable[..., Result], tm
     assert not (tmp_path / "proof").exists()
 
 
+def test_the_page_says_whom_to_ask_and_what_is_in_the_delivery(
+    make_world: Callable[..., World], tmp_path: Path
+) -> None:
+    world = make_world()
+    document = world.document(sums=["amount"])
+    document["support"] = [
+        {"channel": "Servicedesk gegevensleveringen", "url": "mailto:gla@example.org"}, {"channel": "Second"},
+    ]  # fmt: skip
+    world.conclude(document)
+    path.run(world.services, world.order())
+    here = Recipient(world, tmp_path / "recipient")
+    assert here.open().exit_code == 0
+    manifest = json.loads((here.delivery / "manifest.json").read_bytes())
+    assert manifest["contact"] == {"name": "Servicedesk gegevensleveringen", "url": "mailto:gla@example.org"}
+    page = (here.folder / "edition-1-opened" / "pakbon.html").read_text(encoding="utf-8")
+    pakbon = json.loads((here.folder / "edition-1-opened" / "pakbon.json").read_bytes())
+    for word in ("Servicedesk gegevensleveringen", "maart 2026", "310", pakbon["sums"]["amount"]):
+        assert word in page
+    assert "nota-" not in page
+    assert pakbon["sums"]["amount"].encode() not in b"".join(each.read_bytes() for each in here.delivery.iterdir())
+
+
 def test_a_check_is_enough_for_a_receipt(recipient: Recipient) -> None:
     shown = recipient.run(
         open_delivery, recipient.delivery, "--check", "--agreement", recipient.agreement,

@@ -420,6 +420,19 @@ class TestSignedNonsense:
         recipient.send_file(PAKBON, recipient.sealed(canonical_json(pakbon)))
         recipient.refused(ManifestInvalid, "do not belong together")
 
+    def test_a_delivery_of_before_has_no_page_and_no_contact(self, recipient):
+        manifest = recipient.manifest()
+        manifest["files"] = [each for each in manifest["files"] if each["filename"] != "pakbon.html.age"]
+        manifest.pop("contact", None)
+        recipient.send_manifest(manifest)
+        recipient.open(agreement=recipient.agreement)
+        assert sorted(item.name for item in recipient.out.iterdir()) == ["pakbon.json", "people.parquet"]
+
+    def test_a_page_that_another_sealed_is_not_opened(self, recipient):
+        (recipient.delivery / "pakbon.html.age").write_bytes(recipient.sealed(b"<p>call this number"))
+        recipient.refused(ManifestInvalid, "pakbon.html.age")
+        assert not recipient.out.exists()
+
     def test_manifest_without_a_pakbon(self, recipient):
         manifest = recipient.manifest()
         manifest["files"] = [each for each in manifest["files"] if each["filename"] != PAKBON]
