@@ -6,11 +6,11 @@ their bodies; what was removed by rule is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, desc, insert, select
+from sqlalchemy import Connection, Row, desc, insert, select
 
 from core.canonical import canonical_json
 from ledger.leaves import EventBody, leaf_of, new_nonce
@@ -103,6 +103,13 @@ def find_once(connection: Connection, once: str) -> Event | None:
     return None if row is None else _event(row)
 
 
+def which_once(connection: Connection, keys: Collection[str]) -> set[str]:
+    """Those of the keys under which an event was recorded."""
+    if not keys:
+        return set()
+    return set(connection.execute(select(events.c.once).where(events.c.once.in_(keys))).scalars())
+
+
 def of_delivery(connection: Connection, delivery_id: str) -> list[Event]:
     """What happened to one delivery, oldest first."""
     wanted = (events.c.delivery_id == delivery_id) & _WHOLE
@@ -121,9 +128,9 @@ def of_actions(connection: Connection, *actions: Action) -> list[Event]:
     return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
 
 
-def of_deliveries(connection: Connection, actions: Iterable[Action], chosen: Select[Any]) -> Iterator[Event]:
-    """What of these kinds happened to the deliveries whose ids `chosen` selects, oldest first."""
-    wanted = events.c.action.in_([action.value for action in actions]) & events.c.delivery_id.in_(chosen)
+def of_deliveries(connection: Connection, delivery_ids: Collection[str]) -> Iterator[Event]:
+    """What happened to some deliveries, oldest first. Not by kind: SQLite would then look at all of a kind."""
+    wanted = events.c.delivery_id.in_(delivery_ids)
     for row in connection.execute(select(events).where(wanted & _WHOLE).order_by(events.c.seq)):
         yield _event(row)
 

@@ -7,7 +7,7 @@ gone; its hashes stay, with what the work list and the programs need.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
 from core.database import metadata
 
@@ -40,7 +40,7 @@ deliveries = Table(
     Column("id", Text, primary_key=True),
     Column("agreement_id", Text, nullable=False),
     Column("agreement_digest", _HASH, nullable=False),
-    Column("recipient", Text, nullable=False, index=True),
+    Column("recipient", Text, nullable=False),
     Column("product", Text, nullable=False),
     Column("period", Text, nullable=False),
     Column("edition", Integer, nullable=False),
@@ -62,3 +62,7 @@ deliveries = Table(
     Column("supersedes", Text),
     UniqueConstraint("agreement_id", "period", "edition"),
 )
+
+# the history is read newest first: of everybody, and by each of what it can be asked by
+for _names in ((), ("recipient",), ("agreement_id",), ("product",), ("period",), ("state",)):
+    Index(None, *(deliveries.c[name] for name in _names), deliveries.c.created_at)

@@ -124,7 +124,7 @@ def demo(settings: Settings, rows: int, seed: int) -> None:
     console.print(
         f"\n[bold]{compared:,} rows x {len(COLUMNS)} columns equal to the source[/bold], opened only by its key"
     )
-    _run(own, history, recipient=None, agreement=None, as_json=False, page=None)
+    _run(own, history)
     console.print(f"Everything is in {home} ({time.monotonic() - started:.0f} s). Next: make up, or the README.")
 
 

@@ -7,12 +7,13 @@ from datetime import datetime
 
 from flows.steps.order import Order
 from flows.wiring import Services
-from ledger.history import history
+from ledger.history import Choice, history
 
 
 def expected_rows(services: Services, order: Order) -> int | None:
     """The rows of the newest delivery under the agreement; None if there is none, or it was empty."""
-    return next((row.rows for row in history(services.engine, agreement=order.agreement_id) if row.rows), None)
+    choice = Choice(agreement=order.agreement_id)
+    return next((row.rows for row in history(services.engine, choice) if row.rows), None)
 
 
 @dataclass(frozen=True)

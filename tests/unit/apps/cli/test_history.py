@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from apps.cli.history import history
+from apps.cli.history_export import as_csv
 from apps.cli.history_page import REASONS, STATE_LABELS, render
 from core.database import opened
 from core.dutch import dutch_period
@@ -20,6 +23,7 @@ from core.period import Period
 from core.settings import Settings
 from core.text import printable
 from ledger.history import HistoryRow
+from ledger.history import Page as HistoryPage
 from ledger.states import State
 from schemas.receipts import Rejection
 from tests.ledger_world import AGREEMENT, claim, deliver, extract, new_ledger
@@ -195,7 +199,7 @@ def test_the_page_says_what_became_of_it_and_not_how_many_others_there_are() -> 
 
 
 def test_the_terminal_says_what_became_of_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.history.history", lambda *_: [TOLD])
+    monkeypatch.setattr("ledger.history.page", lambda *_: HistoryPage((TOLD,), None))
     output = run(settings).output
     for word in (
         "1 new, 2,000 changed, 3 ended", "the same data as edition 4", "98,765 rows of others kept out",
@@ -248,3 +252,90 @@ def test_a_page_that_cannot_be_written_is_a_clear_error(settings: Settings, tmp_
 
 def test_json_and_html_exclude_each_other(settings: Settings, tmp_path: Path) -> None:
     assert run(settings, "--json", "--html", str(tmp_path / "page.html")).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["--product", "inkomstenverhoudingen"], 4),
+        (["--product", "other"], 0),
+        (["--period", "2026-01"], 3),
+        (["--period", "2026-02-01--2026-02-28"], 1),
+        (["--state", "published"], 2),
+        (["--state", "published", "--state", "refused"], 3),
+        (["--since", "2026-02-01", "--until", "2026-02-01"], 4),
+        (["--since", "2026-02-02"], 0),
+        (["--until", "2026-01-31"], 0),
+        (["--as-recipient", "gemeente-voorbeeld"], 3),
+        (["--limit", "2"], 2),
+        (["--after", f"{AGREEMENT}/2026-01/2"], 1),
+    ],
+)
+def test_deliveries_are_chosen(settings: Settings, arguments: list[str], count: int) -> None:
+    assert len(json.loads(run(settings, "--json", *arguments).output)) == count
+
+
+def test_the_terminal_shows_a_page_and_how_to_go_on(settings: Settings) -> None:
+    first = run(settings, "--limit", "3").output
+    assert f"--after {AGREEMENT}/2026-01/2" in first
+    rest = run(settings, "--limit", "3", "--after", f"{AGREEMENT}/2026-01/2").output
+    assert "superseded" in rest
+    assert "There is more" not in rest
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x", f"{AGREEMENT}/2026-01", f"{AGREEMENT}/2026-01/9", f"{AGREEMENT}/2026-01/9{'9' * 30}"]
+)
+def test_a_page_after_nothing_is_refused(settings: Settings, name: str) -> None:
+    with pytest.raises(UnusableInput, match="no delivery of that name"):
+        run(settings, "--after", name)
+
+
+def test_csv_has_a_line_for_each_delivery_and_its_header_always(settings: Settings) -> None:
+    lines = list(csv.DictReader(io.StringIO(run(settings, "--csv").output)))
+    assert [line["edition"] for line in lines if line["agreement"] == AGREEMENT] == ["1", "2", "1"]
+    assert next(line for line in lines if line["edition"] == "2")["reason"].startswith(
+        "<script>alert(1)</script> [red]"
+    )
+    assert lines[0]["signed"] == "false"
+    assert {"new", "changed", "ended"} < set(lines[0])
+    (header,) = run(settings, "--csv", "--recipient", "nobody").output.splitlines()
+    assert header.startswith("product,agreement,recipient,period,edition,state,")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1"])
+def test_what_people_typed_is_no_formula_in_csv(text: str) -> None:
+    row = HistoryRow(**{**ROW.__dict__, "reason": text})
+    (line,) = csv.DictReader(io.StringIO("".join(as_csv([row], HistoryRow))))
+    assert line["reason"] == f"'{text}"
+
+
+def test_mutations_are_columns_in_csv() -> None:
+    (line,) = csv.DictReader(io.StringIO("".join(as_csv([TOLD], HistoryRow))))
+    assert (line["new"], line["changed"], line["ended"], line["kept_out"]) == ("1", "2000", "3", "98765")
+
+
+def test_a_recipient_is_not_told_what_is_for_operators() -> None:
+    told = TOLD.for_recipient()
+    assert (told.kept_out, told.reminded, told.rows) == (None, None, TOLD.rows)
+
+
+def test_an_empty_list_is_json_too(settings: Settings) -> None:
+    assert json.loads(run(settings, "--json", "--recipient", "nobody").output) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--json", "--csv"],
+        ["--recipient", "a", "--as-recipient", "b"],
+        ["--due", "--state", "failed"],
+        ["--due", "--after", "a/2026/1"],
+        ["--delivery", f"{AGREEMENT}/2026-01", "--csv"],
+        ["--delivery", f"{AGREEMENT}/2026-01", "--limit", "1"],
+        ["--limit", "0"],
+        ["--state", "lost"],
+    ],
+)
+def test_what_does_not_go_together_is_refused(settings: Settings, arguments: list[str]) -> None:
+    assert run(settings, *arguments).exit_code == 2
