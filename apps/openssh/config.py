@@ -91,7 +91,7 @@ def sshd_config(settings: DropzoneSettings, places: Places, kex: tuple[str, ...]
 
     sshd starts `env`, since the file that it starts, and every folder above it, must be root's; ours need not be.
     """
-    command = f"/usr/bin/env {places.gla} dropzone authorized-keys --accounts {places.accounts} %u"
+    command = f"/usr/bin/env {places.gla} dropzone authorized-keys --accounts {places.accounts} -- %u"
     paths = (places.accounts, places.host_key, places.chroots, places.gla)
     if any(set(' "%#\n') & set(str(path)) or not path.is_absolute() for path in paths):
         raise UnusableInput("the zone on OpenSSH needs absolute paths without spaces, quotes, # and %: choose others")

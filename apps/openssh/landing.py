@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 _RECEIPTS = Limits(size=SIGNATURE_BYTES, files=64)
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1024 * 1024
+_LEFT_SECONDS = 60.0  # a file that no session can be writing any more
 
 
 class Landing:
@@ -52,6 +54,14 @@ class Landing:
             logger.warning("session %s: a file that was sent is not taken: %s", session.id, type(error).__name__)
         with suppress(OSError):
             here.unlink()
+
+    def sweep(self) -> None:
+        """Remove what is left while nobody is logged in: files whose names the log could not tell, for instance."""
+        before = time.time() - _LEFT_SECONDS
+        for path in [*self._chroot.glob(f"{INCOMING}/*/*"), *self._chroot.glob(f"{RECEIPTS}/*")]:
+            with suppress(OSError):
+                if path.lstat().st_mtime < before:
+                    path.unlink()
 
     def _copy(self, here: Path, area: Area, path: str, session: Session) -> None:
         with open(os.open(here, _FILE), "rb", buffering=0) as file:  # noqa: PTH123 - by descriptor

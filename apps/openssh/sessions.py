@@ -54,6 +54,7 @@ class Logins:
 
 @dataclass
 class _Running:
+    pid: int  # of its SFTP
     session: Session
     log: SessionLog
     spool: SessionSpool
@@ -88,16 +89,14 @@ class Sessions:
 
     def end_revoked(self, allowed: frozenset[str]) -> None:
         """End the sessions whose key is not among these fingerprints; called again, kill those that did not end."""
-        for pid, running in list(self._running.items()):
-            if running.session.fingerprint not in allowed:
-                self._stop(pid, running, "its key is no longer registered")
-            elif running.ending_since is not None:
-                self._stop(pid, running, "")
+        for running in list(self._running.values()):
+            if running.session.fingerprint not in allowed or running.ending_since is not None:
+                self._stop(running, "its key is no longer registered")
 
     def stop(self) -> None:
         """Ask all sessions to end."""
-        for pid, running in list(self._running.items()):
-            self._stop(pid, running, "the zone stops")
+        for running in list(self._running.values()):
+            self._stop(running, "the zone stops")
 
     def forget_gone(self) -> None:
         """End what a killed session left: its process was gone the last time, and all it had said was read since."""
@@ -106,6 +105,11 @@ class Sessions:
                 self._end(pid)
             else:
                 running.gone = not processes.is_running(pid)
+
+    def sweep(self) -> None:
+        """Remove what former sessions left; nothing while there is one."""
+        if not self._running:
+            self._landing.sweep()
 
     @property
     def any(self) -> bool:
@@ -119,7 +123,7 @@ class Sessions:
         connection = processes.parent(pid)
         ports = processes.remote_ports(connection) if connection else set()
         session = Session(new_id(), name, log.address, self._logins.key(name, log.address, ports))
-        running = _Running(session, log, SessionSpool(self._spool, session.id), connection)
+        running = _Running(pid, session, log, SessionSpool(self._spool, session.id), connection)
         self._running[pid] = running
         logger.info("session %s: %s from %s", session.id, name, session.address)
         with self._owner.acting():
@@ -127,7 +131,7 @@ class Sessions:
                 running.spool.ensure()
             except OSError as error:
                 logger.error("session %s: the spool fails with %s", session.id, type(error).__name__)  # noqa: TRY400
-                self._stop(pid, running, "it cannot be recorded")
+                self._stop(running, "it cannot be recorded")
         return running
 
     def _close(self, running: _Running, closed: Closed) -> None:
@@ -142,6 +146,7 @@ class Sessions:
                 running.spool.append(pickup)
             except OSError as error:
                 logger.error("session %s: the spool fails with %s", running.session.id, type(error).__name__)  # noqa: TRY400
+                self._stop(running, "it cannot be recorded")
 
     def _pickup(self, session: Session, closed: Closed) -> Pickup | None:
         names = segments(closed.path)
@@ -169,16 +174,16 @@ class Sessions:
             ended=closed.ended,
         )
 
-    def _stop(self, pid: int, running: _Running, reason: str) -> None:
+    def _stop(self, running: _Running, reason: str) -> None:
         now = time.monotonic()
-        target = running.connection or pid
+        target = running.connection or running.pid
         if running.ending_since is None:
             running.ending_since = now
             logger.info("session %s is ended: %s", running.session.id, reason)
             processes.end(target, signal.SIGTERM)
         elif now - running.ending_since > _KILL_SECONDS:
             processes.end(target, signal.SIGKILL)
-            processes.end(pid, signal.SIGKILL)
+            processes.end(running.pid, signal.SIGKILL)
 
     def _end(self, pid: int) -> None:
         running = self._running.pop(pid)

@@ -37,7 +37,7 @@ from apps.openssh.log import message
 from apps.openssh.owner import Owner
 from apps.openssh.sessions import Logins, Sessions
 from apps.openssh.users import former, user_of
-from core.errors import GlaError, UnusableInput
+from core.errors import GlaError, UnusableInput, unexpected
 from core.settings import DropzoneSettings
 from schemas.accounts import ACCOUNTS_NAME, Accounts, blob_fingerprint
 
@@ -110,7 +110,10 @@ class OpensshZone:
         """Handle what there is to read, sshd's own words first: they say which key a session belongs to."""
         events = self._selector.select(_TICK_SECONDS)
         for key, _ in sorted(events, key=lambda event: event[0].fileobj in self._sockets()):
-            key.data()
+            try:
+                key.data()
+            except Exception as error:  # noqa: BLE001 - what one session does must not end the others
+                unexpected("the log of a session", error)
 
     def _sockets(self) -> list[socket.socket]:
         return [each.chroot.log for each in self._recipients.values()]
@@ -125,6 +128,7 @@ class OpensshZone:
             for name, each in self._recipients.items():
                 try:
                     each.chroot.follow()
+                    each.sessions.sweep()
                 except (OSError, GlaError) as error:
                     logger.error("recipient %s does not see what changed: %s", name, error)  # noqa: TRY400
             took = time.monotonic() - began
