@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from core.database import writing
 from ledger.leaves import plain_json
@@ -50,17 +50,20 @@ def remove_bodies(ledger: Ledger, before: str) -> int:
     """Remove what is about deliveries that were last worked on before `before` (RFC 3339), and ended; returns how many
     events. A delivery that can still be fetched, or taken up again, keeps all of its events.
     """
-    count = 0
-    while removed := _remove_some(ledger, before):
+    count, after = 0, 0
+    while True:
+        removed, after = _remove_some(ledger, before, after)
+        if not removed:
+            return count
         count += removed
-    return count
 
 
-def _remove_some(ledger: Ledger, before: str) -> int:
+def _remove_some(ledger: Ledger, before: str, after: int) -> tuple[int, int]:
+    """Of the events that follow event `after`; returns how many were removed, and the last of them."""
     with writing(ledger.engine) as connection:
-        rows = _due(connection, before, ledger.now())
+        rows = _due(connection, before, ledger.now(), after)
         if not rows:
-            return 0
+            return 0, after
         kept = Kept()
         for *stays, hashes in rows:
             kept.add(stays, bytes(hashes)[:HASH_BYTES])
@@ -70,15 +73,26 @@ def _remove_some(ledger: Ledger, before: str) -> int:
         emptied = update(events).where(events.c.seq == bindparam("number"))
         emptied = emptied.values(**_EMPTY, removed_by=event.body.seq)
         connection.execute(emptied, [{"number": row.seq} for row in rows])
-        return len(rows)
+        return len(rows), rows[-1].seq
 
 
-def _due(connection: Connection, before: str, now: str) -> Sequence[Any]:
+def _due(connection: Connection, before: str, now: str, after: int) -> Sequence[Any]:
     work = deliveries.c
     ended = work.state.not_in([state.value for state in UNFINISHED]) & (work.updated_at < before)
     gone = or_(work.expires_at.is_(None), work.expires_at < now)
     of_ended = events.c.delivery_id.in_(select(work.id).where(ended & gone))
     loose = events.c.delivery_id.is_(None) & events.c.action.in_([action.value for action in _LOOSE])
-    due = events.c.removed_by.is_(None) & (events.c.at < before) & or_(of_ended, loose)
+    old = (events.c.seq > after) & (events.c.seq <= _last_before(connection, before)) & (events.c.at < before)
+    due = old & events.c.removed_by.is_(None) & or_(of_ended, loose)
     columns = [events.c[name] for name in _STAYS]
     return connection.execute(select(*columns, events.c.hashes).where(due).order_by(events.c.seq).limit(_AT_ONCE)).all()
+
+
+def _last_before(connection: Connection, before: str) -> int:
+    """About the last event before a time, by halving: what is younger need not be looked at."""
+    low, high = 0, int(connection.execute(select(func.max(events.c.seq))).scalar_one_or_none() or 0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        at = connection.execute(select(events.c.at).where(events.c.seq == middle)).scalar_one_or_none()
+        low, high = (middle, high) if at is not None and at < before else (low, middle - 1)
+    return low

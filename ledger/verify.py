@@ -105,7 +105,7 @@ class _Witnesses:
 class _LastRows:
     """For each delivery the newest event that changed its row, and the digest of it; on disk when there are many."""
 
-    _MOST = 50_000  # in memory
+    _MOST = 10_000  # in memory
 
     def __init__(self) -> None:
         self._new: dict[str, tuple[int, str]] = {}

@@ -42,6 +42,8 @@ def run(context: click.Context, *, dry_run: bool) -> None:
     click.echo(f"{told} and {_number(done.reports, 'report', 'reports')} on participants removed")
     if done.sets:
         click.echo(f"who was in {_number(done.sets, 'delivery', 'deliveries')} is forgotten")
+    if done.events:
+        click.echo(f"the details of {_number(done.events, 'event', 'events')} are removed from the ledger")
     if done.problems:
         context.exit(1)
 

@@ -19,6 +19,7 @@ from core.clock import dutch_date, from_rfc3339, to_rfc3339
 from core.database import reading
 from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
 from flows.steps.agree import unaltered
+from flows.steps.event_retention import forget_events
 from flows.steps.order import delivery_folder
 from flows.steps.participant_reports import remove_old_reports
 from flows.steps.people_retention import forget_people
@@ -38,14 +39,15 @@ REMIND_DAYS = (7, 2)  # before the end of a delivery that nobody fetched
 
 @dataclass
 class Removed:
-    """What one run did: names of deliveries that are gone, one line for each that is not, and how many reports and sets
-    of people went.
+    """What one run did: names of deliveries that are gone, one line for each that is not, and how many reports, sets
+    of people and details of events went.
     """
 
     gone: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     reports: int = 0
     sets: int = 0
+    events: int = 0
 
 
 def over(services: Services) -> list[Delivery]:
@@ -63,6 +65,7 @@ def remove_what_is_over(services: Services) -> Removed:
         _note(done, delivery, _unstaged(services, delivery, folder))
     done.reports = remove_old_reports(services)
     done.sets = forget_people(services)
+    done.events = forget_events(services)
     if done.gone:
         services.checkpoint()
     return done
@@ -78,8 +81,7 @@ def remind(services: Services) -> list[str]:
         if days is not None and expiry.remind(services.ledger, delivery, days):
             last = dutch_date(from_rfc3339(str(delivery.expires_at)))
             lines.append(
-                f"{_name(delivery)}: {delivery.recipient} has neither fetched nor confirmed it, and on {last} it is "
-                "removed: tell them"
+                f"{_name(delivery)}: {delivery.recipient} has not fetched it, and on {last} it is removed: tell them"
             )
     return lines
 

@@ -18,7 +18,10 @@ from core.period import Period
 from flows.steps import path, retention
 from flows.steps.order import Mode
 from flows.steps.retention import REMIND_DAYS, over, remind, reminder_due, remove_what_is_over
+from keys import notes
+from keys.roles import Role
 from ledger import expiry
+from ledger.checkpoints import read_checkpoints
 from ledger.states import State
 from ledger.verify import verify
 from tests.delivery_world import AGREEMENT, MARCH, NOW, RECIPIENT, World
@@ -391,3 +394,18 @@ def test_reports_on_participants_go_when_a_delivery_would(world: World) -> None:
 def test_times_of_a_real_day(published: World) -> None:
     published.at(datetime(2027, 1, 1, tzinfo=UTC))
     assert remove_what_is_over(published.services).gone == [NAME]
+
+
+def test_details_of_events_go_years_after_the_delivery_ended_and_the_ledger_stays_intact(published):
+    world = published
+    world.at(NOW + timedelta(days=40))
+    assert remove_what_is_over(world.services).events == 0
+    world.at(NOW + timedelta(days=3000))
+    assert remove_what_is_over(world.services).events > 5
+    keys = world.services.custody.published(Role.LEDGER)
+    witnesses = read_checkpoints(
+        world.services.settings.checkpoints_path, lambda note, at: notes.judge(keys, note, at).require("it")
+    )
+    told = verify(world.services.engine, witnesses)
+    assert (told.removed > 5, told.witnessed) == (True, told.events)
+    assert remove_what_is_over(world.services).events == 0
