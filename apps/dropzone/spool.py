@@ -15,6 +15,7 @@ from schemas.accounts import Pickup
 
 _DRAFT = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 _MODE = 0o640
+_MOST_BYTES = 16 * 1024 * 1024  # of one session, some 30,000 files; who opens files for ever does not fill the disk
 
 
 class SessionSpool:
@@ -25,11 +26,14 @@ class SessionSpool:
         self._final = directory / f"{session}.jsonl"
         self._descriptor: int | None = None
         self._broken = False
+        self._size = 0
 
     def ensure(self) -> None:
         """Make sure that what follows can be recorded; raises OSError if not."""
         if self._broken:
             raise OSError("the spool of this session is broken")
+        if self._size > _MOST_BYTES:
+            raise OSError("the spool of this session is full")
         while self._descriptor is None:
             descriptor = os.open(self._draft, _DRAFT, _MODE)
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # tells `recover` that it is in use
@@ -40,13 +44,15 @@ class SessionSpool:
 
     def append(self, pickup: Pickup) -> None:
         """Write one line and wait until it is on disk."""
-        self.ensure()
+        if self._descriptor is None or self._broken:
+            self.ensure()
         assert self._descriptor is not None
         line = pickup.to_bytes() + b"\n"
         self._broken = True
         if os.write(self._descriptor, line) != len(line):
             raise OSError("the spool is full")
         os.fsync(self._descriptor)
+        self._size += len(line)
         self._broken = False
 
     def finish(self) -> None:

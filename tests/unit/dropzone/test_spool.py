@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.dropzone import spool as spool_module
 from apps.dropzone.spool import SessionSpool, recover
 from schemas.accounts import Pickup
 
@@ -65,6 +66,21 @@ def test_a_full_disk_breaks_the_session_and_leaves_no_half_line(
             attempt()
     spool.finish()
     assert contents(tmp_path) == {"a.jsonl": LINE}
+
+
+def test_a_session_that_fetched_very_much_is_recorded_and_opens_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "_MOST_BYTES", 2 * len(LINE))
+    spool = SessionSpool(tmp_path, "a")
+    for _ in range(3):
+        spool.ensure()
+        spool.append(PICKUP)
+    with pytest.raises(OSError, match="full"):
+        spool.ensure()
+    spool.append(PICKUP)  # what was open by then
+    spool.finish()
+    assert contents(tmp_path) == {"a.jsonl": LINE * 4}
 
 
 def test_recovery_hands_over_whole_lines_and_drops_a_torn_one(tmp_path: Path) -> None:
