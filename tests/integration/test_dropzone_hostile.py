@@ -39,7 +39,7 @@ def world(tmp_path: Path, require_program: Callable[[str], str]) -> DropzoneWorl
     return world
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
