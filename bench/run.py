@@ -71,7 +71,16 @@ def main() -> None:
     """Run every benchmark module named on the command line, or all; keep the results of the others."""
     path = ROOT / "bench" / "results.json"
     results = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else {}
-    for name in sys.argv[1:] or ["deliver", "dropzone", "envelope", "generate", "postgres", "transports", "validate"]:
+    for name in sys.argv[1:] or [
+        "deliver",
+        "dropzone",
+        "envelope",
+        "generate",
+        "ledger",
+        "postgres",
+        "transports",
+        "validate",
+    ]:
         sys.stdout.write(f"{name}:\n")
         work = Path(tempfile.mkdtemp(prefix="gla-bench-"))
         try:

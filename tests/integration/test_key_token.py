@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import subprocess
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pkcs11
@@ -14,10 +15,12 @@ from pkcs11 import Attribute, KeyType, ObjectClass
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from core.errors import KeyUnusable
+from keys import notes
 from keys.private.custody import Custody, Role
 from keys.private.rotation import rotate
 from keys.private.token import TokenSigner, create_token_key, load_token_signer
 from keys.private.uri import TokenUri, parse_key_uri
+from keys.published import PublishedKey
 from keys.sshsig import Namespace, verify
 from tests.servers.softhsm import PIN, SoftToken, make_token, softhsm_environment, token
 
@@ -218,3 +221,11 @@ def test_a_role_moves_from_a_file_into_a_token_and_on(token, tmp_path):
         True
     ] * 2
     assert len(later.published(Role.MANIFEST)) == 3
+
+
+def test_a_token_signs_checkpoints_of_the_ledger(signer):
+    text = "gla-ledger/00\n12\nAAAA\n2026-02-01T06:00:00.000Z\n"
+    note = signer.sign_note("gla-ledger/00", text)
+    key = PublishedKey(Role.LEDGER, signer.public_key.line, datetime.min.replace(tzinfo=UTC), None)
+    assert notes.judge([key], note).valid
+    assert not notes.judge([key], note.replace("\n12\n", "\n13\n")).valid
