@@ -59,6 +59,9 @@ class Choice:
         return found
 
 
+ALL = Choice()
+
+
 @dataclass(frozen=True)
 class HistoryRow:
     """One delivery. Times are RFC 3339 text in UTC; `error` is why the last try stopped, while it is stopped.
@@ -135,7 +138,7 @@ def page(engine: Engine, choice: Choice, limit: int = PAGE, after: str | None = 
         return _page(connection, choice, limit, after)
 
 
-def history(engine: Engine, choice: Choice, after: str | None = None) -> Iterator[HistoryRow]:
+def history(engine: Engine, choice: Choice = ALL, after: str | None = None) -> Iterator[HistoryRow]:
     """All of the chosen deliveries, newest first, in bounded memory. Nothing is held while the reader is slow."""
     found = page(engine, choice, _AT_ONCE, after)
     yield from found.rows

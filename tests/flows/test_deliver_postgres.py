@@ -12,7 +12,7 @@ from flows.steps.order import Mode
 from flows.steps.pickups import record_pickups
 from flows.steps.planning import due_deliveries
 from flows.steps.recipients import revoke
-from ledger.history import history
+from ledger.history import Choice, history
 from ledger.verify import verify
 from tests.servers.postgres import postgresql_database, postgresql_server
 
@@ -34,12 +34,12 @@ def test_a_delivery_its_correction_and_its_history(world):
     assert path.run(world.services, world.order()).done_before
     path.run(world.services, world.order(Mode.CORRECT, "once more"))
     path.run(world.services, world.order(Mode.REDELIVER, "lost"))
-    rows = [asdict(row) for row in history(world.services.engine, recipient="fonds")]
+    rows = [asdict(row) for row in history(world.services.engine, Choice(recipient="fonds"))]
     assert [(row["edition"], row["state"], row["rows"], row["reason"]) for row in rows] == [
         (2, "published", 310, "lost"),
         (1, "superseded", 310, None),
     ]
-    assert history(world.services.engine, recipient="other") == []
+    assert list(history(world.services.engine, Choice(recipient="other"))) == []
     assert not (world.home / "gla.db").exists()
     assert verify(world.services.engine, []).deliveries == 2
 
