@@ -202,13 +202,17 @@ def test_a_whole_tree_is_fetched_and_compared(zone, place, news, require_program
 def test_what_is_hidden_is_neither_seen_nor_read(zone, place):
     zone.put("fonds", "GLA-1/2026-03/.staging-0123/data.parquet.age", b"half")
     zone.put("fonds", "GLA-1/.hidden.json", b"x")
-    time.sleep(2)  # the other tests' way of waiting needs something to appear
+    zone.put("fonds", "GLA-1/2026-03/edition-2/manifest.json", b"x")  # which came later, and is seen
+    end = time.monotonic() + 30
+    while place.sftp("get /deliveries/GLA-1/2026-03/edition-2/manifest.json").returncode:
+        assert time.monotonic() < end
     shown = place.sftp("ls -la /deliveries/GLA-1", "ls -la /deliveries/GLA-1/2026-03")
     assert shown.returncode == 0
     assert ".staging" not in shown.stdout
     assert "hidden" not in shown.stdout
     assert place.sftp("get /deliveries/GLA-1/2026-03/.staging-0123/data.parquet.age").returncode != 0
-    shutil.rmtree(zone.root / "deliveries/fonds/GLA-1/2026-03/.staging-0123")
+    for name in (".staging-0123", "edition-2"):
+        shutil.rmtree(zone.root / "deliveries/fonds/GLA-1/2026-03" / name)
     (zone.root / "deliveries/fonds/GLA-1/.hidden.json").unlink()
 
 
