@@ -76,8 +76,10 @@ def main() -> None:
         "dropzone",
         "envelope",
         "generate",
+        "history",
         "ledger",
         "postgres",
+        "subject",
         "transports",
         "validate",
     ]:
