@@ -69,9 +69,9 @@ def remove_old_reports(services: Services) -> int:
         if from_rfc3339(received) + timedelta(days=kept or services.settings.delivery.retention_days) > now:
             continue
         _tell_removed(services, agreement_id, path.name)
-        with disk_errors():
-            path.unlink(missing_ok=True)
+        with disk_errors():  # the report last: it is what the next run finds, should this one be killed here
             path.with_name(f"{path.name}.sig").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         count += 1
     return count
 

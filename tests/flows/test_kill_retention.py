@@ -82,7 +82,7 @@ def killed_at(home: Path, moment: int) -> int:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("moment", range(1, MOMENTS, EVERY))
+@pytest.mark.parametrize("moment", range(EVERY // 2 or 1, MOMENTS, EVERY))
 def test_a_run_that_is_killed_is_done_again_with_each_thing_once(over: Path, tmp_path: Path, moment: int) -> None:
     home = shutil.copytree(over, tmp_path / "home")
     killed_at(home, moment)
