@@ -32,7 +32,7 @@ pytestmark = pytest.mark.server
 
 DELIVERY = "GLA-1/2026-03/edition-1"
 MIB = 1024 * 1024
-STEP = 1 if os.environ.get("GLA_SOAK") else 6  # from one request before which it is cut to the next
+STEP = 1 if os.environ.get("GLA_SOAK") == "1" else 6  # from one request before which it is cut to the next
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.server
 DELIVERY = "GLA-1/2026-03/edition-1"
 MARK = "manifest.json"
 MIB = 1024 * 1024
-STEP = 1 if os.environ.get("GLA_SOAK") else 9  # from one request that fails to the next
+STEP = 1 if os.environ.get("GLA_SOAK") == "1" else 9  # from one request that fails to the next
 
 
 @pytest.fixture
