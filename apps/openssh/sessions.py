@@ -190,7 +190,10 @@ class Sessions:
         for closed in running.log.left():
             self._close(running, closed)
         with self._owner.acting():
-            running.spool.finish()
+            try:
+                running.spool.finish()
+            except OSError as error:  # it is handed over at the next start
+                logger.error("session %s: the spool fails with %s", running.session.id, type(error).__name__)  # noqa: TRY400
         logger.info("session %s: over", running.session.id)
 
 

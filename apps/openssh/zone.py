@@ -68,10 +68,12 @@ class OpensshZone:
     def __init__(self, root: Path, host_key: Path, settings: DropzoneSettings, chroots: Path) -> None:
         if os.geteuid() != 0:
             raise UnusableInput("the zone on OpenSSH needs root, for its chroots: start it as root")
-        for name in ("", DELIVERIES, INCOMING, SPOOL):
-            (root / name).mkdir(parents=True, exist_ok=True, mode=0o750)
+        root.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._root, self._chroots, self._settings = root.resolve(), chroots.resolve(), settings
         self._owner = Owner.of(self._root)
+        with self._owner.acting():
+            for name in (DELIVERIES, INCOMING, SPOOL):
+                (self._root / name).mkdir(exist_ok=True, mode=0o750)
         self._host_key = host_key.resolve()
         self._logins = Logins()
         self._recipients: dict[str, _Recipient] = {}
@@ -195,6 +197,7 @@ class OpensshZone:
                 pids = [_CREDENTIALS.unpack(value)[0] for _, kind, value in ancillary if kind == socket.SCM_CREDENTIALS]
                 if line is not None and pids:
                     each.sessions.feed(name, pids[0], line)
+        each.sessions.end_revoked(each.keys)
 
     # Beginning and end
 
