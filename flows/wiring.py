@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from keys.roles import SSH_ROLES, Role
 from keys.scratch import SealedScratch
 from ledger.checkpoints import write_checkpoint
 from ledger.store import Ledger
+from schemas import pakbon_page
 from schemas.accounts import INCOMING
 from schemas.agreement import Agreement
 from schemas.receipts import RECEIPTS
@@ -71,11 +71,16 @@ class Services:
             return DirectoryTransport(self.recipient_folder(agreement.recipient))
         return self.destinations.open(agreement.destination, self.settings.delivery.connect_seconds)
 
-    def prepare_destination(self, agreement: Agreement) -> None:
-        """Import what `open_destination` will need in a thread, beside work that lets it: nobody waits for it later."""
-        if agreement.destination != DROPZONE:
-            asked = (agreement.destination, self.settings.delivery.connect_seconds)
-            threading.Thread(target=_quietly, args=(self.destinations.prepared, *asked), daemon=True).start()
+    def prepare_what_follows(self, agreement: Agreement) -> None:
+        """Import what the end of a delivery needs in a thread, beside its rows: nobody waits for it later."""
+
+        def prepare() -> None:
+            pakbon_page.template()
+            if agreement.destination != DROPZONE:
+                with suppress(GlaError):  # what is wrong with a destination is said when it is opened
+                    self.destinations.prepared(agreement.destination, self.settings.delivery.connect_seconds)
+
+        threading.Thread(target=prepare, name="prepare", daemon=True).start()
 
     def open_scratch(self) -> SealedScratch:
         """Room on the staging disk for what a validation cannot keep in memory; sealed, and gone when it is closed."""
@@ -84,11 +89,6 @@ class Services:
     def checkpoint(self) -> None:
         """Sign the ledger's head into the second place."""
         write_checkpoint(self.engine, self.settings.checkpoints_path, self.custody.signer(Role.LEDGER), self.clock)
-
-
-def _quietly(prepare: Callable[..., object], *asked: object) -> None:
-    with suppress(GlaError):  # what is wrong with a destination is said when it is opened
-        prepare(*asked)
 
 
 def open_services(settings: Settings, clock: Clock = utc_now) -> Services:

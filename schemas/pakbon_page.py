@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def as_html(manifest: Manifest, pakbon: Pakbon) -> str:
     """The page, complete. What people typed is escaped by the template."""
     base = None if pakbon.plan is None else pakbon.plan.base
-    return _template().render(
+    return template().render(
         manifest=manifest,
         pakbon=pakbon,
         base=base and f"{' '.join(dutch_period(base.period))}, editie {base.edition}",
@@ -31,7 +31,8 @@ def as_html(manifest: Manifest, pakbon: Pakbon) -> str:
 
 
 @cache
-def _template() -> Template:
+def template() -> Template:
+    """Read once. Who will need it can ask for it before."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only who seals waits for it
 
     environment = Environment(

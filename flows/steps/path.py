@@ -136,7 +136,7 @@ def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim
         checked = Checked(frames, validator, agreement, tell, replaces=claim.delivery.supersedes is not None)  # 3
         describe = partial(plan_document, agreement, extraction, digest_of(participants), states)
         read = partial(read_of, describe, changes)
-        services.prepare_destination(agreement)
+        services.prepare_what_follows(agreement)
         empty = pl.DataFrame(schema=dict(compiled.dtypes))
         sealed = seal(services, agreement, order, claim, checked, empty, read, progress)  # 4
     return sealed if changes is None else replace(sealed, state=vars(changes.kept()))
