@@ -3,7 +3,8 @@
     python verify_evidence.py FILE SEAL_KEY.pub LEDGER_KEY.pub
 
 The keys are lines as OpenSSH writes them, which you had from the sender before. Prints what holds; exit code 1 if
-something does not. docs/evidence.md describes the format. Not checked here: a second, post-quantum signature.
+something does not. docs/evidence.md describes the format. Not checked
+here: a second, post-quantum signature; whether a key had been replaced when it signed.
 """
 
 import json

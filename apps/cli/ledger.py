@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from core.database import opened
+from core.database import opened, reading
 from core.errors import SignerUnknown, UnusableInput
 from core.settings import Settings
 from keys import notes
@@ -17,13 +17,14 @@ from keys.published import KeyHistory, PublishedKey
 from keys.sshsig import parse_public_key
 from ledger import verify as ledger_verify
 from ledger.checkpoints import Verifier, read_checkpoints
+from ledger.tree import Tree
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.group()
 def ledger() -> None:
-    """Verify the ledger."""
+    """Verify the ledger; docs/ledger.md describes it."""
 
 
 @ledger.command()
@@ -47,6 +48,19 @@ def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None
         click.echo(f"{verified.checkpoints:,} signed checkpoints witness the events up to {verified.witnessed:,}")
     elif verified.events:
         click.echo("no checkpoints: a cut-off end or a recomputed chain would not be seen", err=True)
+
+
+@ledger.command()
+@click.pass_obj
+def key(settings: Settings) -> None:
+    """Print the verifier keys of the checkpoints, oldest first, as tools for signed notes take them."""
+    with opened(settings.resolved_database_url) as engine, reading(engine) as connection:
+        tree = Tree(connection)
+        if not tree.size():
+            raise UnusableInput("the ledger is empty, and has no name yet: nothing was recorded")
+        origin = tree.origin()
+    for own in open_custody(settings).published(Role.LEDGER):
+        click.echo(notes.verifier_key(origin, parse_public_key(own.line)))
 
 
 def _verifier(settings: Settings, public_key: Path | None, history: Path | None) -> Verifier:

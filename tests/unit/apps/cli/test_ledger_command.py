@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from apps.cli.ledger import ledger
 from core.clock import utc_now
@@ -19,7 +22,7 @@ from core.errors import KeyUnusable, LedgerTampered, UnusableInput
 from core.settings import Settings
 from keys.private.custody import Custody, Role
 from keys.private.signing import Signer
-from ledger.checkpoints import write_checkpoint
+from ledger.checkpoints import read_notes, write_checkpoint
 from tests.ledger_world import deliver, new_ledger
 
 
@@ -104,3 +107,21 @@ def test_a_public_key_that_is_none_is_a_clear_error(settings: Settings, tmp_path
     (tmp_path / "key").write_bytes(b"\xff")
     with pytest.raises(UnusableInput, match="public key cannot be read"):
         run(settings, "--public-key", str(tmp_path / "key"))
+
+
+def test_the_key_is_printed_as_tools_for_signed_notes_take_it(settings: Settings) -> None:
+    done = CliRunner().invoke(ledger, ["key"], obj=settings, catch_exceptions=False)
+    name, number, encoded = done.output.strip().split("+", 2)
+    (note,) = read_notes(settings.checkpoints_path)
+    _, signed_by, signature = note.splitlines()[-1].split(" ")
+    material = base64.b64decode(encoded)
+    assert (signed_by, base64.b64decode(signature)[:4].hex()) == (name, number)
+    assert hashlib.sha256(name.encode() + b"\n" + material).hexdigest()[:8] == number
+    Ed25519PublicKey.from_public_bytes(material[1:]).verify(
+        base64.b64decode(signature)[4:], note.partition("\n\n")[0].encode() + b"\n"
+    )
+
+
+def test_an_empty_ledger_has_no_key_to_print(tmp_path: Path) -> None:
+    with pytest.raises(UnusableInput, match="empty"):
+        CliRunner().invoke(ledger, ["key"], obj=Settings(home=tmp_path / "home"), catch_exceptions=False)
