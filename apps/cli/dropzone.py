@@ -35,20 +35,11 @@ dropzone.add_command(dropzone_openssh.show_config)
 @click.pass_obj
 def serve(settings: Settings, port: int | None) -> None:
     """Serve until SIGTERM or Ctrl-C. Prints where it listens and its host key, for the recipients' known_hosts."""
+    from apps.cli.zone_host import zone_host  # noqa: PLC0415
     from apps.dropzone.server import serve as serve_dropzone  # noqa: PLC0415
-    from keys.private.custody import Role, open_custody  # noqa: PLC0415
 
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)  # also where this is the first command
-    custody = open_custody(settings)
-    if not custody.exists(Role.DROPZONE_HOST):
-        custody.create(Role.DROPZONE_HOST)
-    key = custody.public_key(Role.DROPZONE_HOST)
-    chosen = settings.dropzone if port is None else settings.dropzone.model_copy(update={"port": port})
-
-    def ready(actual: int) -> None:
-        click.echo(f"drop zone on {chosen.host} port {actual}, host key {key.line} ({key.fingerprint})")
-
-    serve_dropzone(settings.dropzone_dir, custody.path(Role.DROPZONE_HOST), chosen, ready)
+    chosen, host_key, ready = zone_host(settings, port)
+    serve_dropzone(settings.dropzone_dir, host_key, chosen, ready)
 
 
 @dropzone.command("known-hosts")

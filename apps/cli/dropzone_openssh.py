@@ -39,19 +39,11 @@ def authorized_keys(accounts: Path | None, name: str) -> None:
 @click.pass_obj
 def openssh(settings: Settings, port: int | None) -> None:
     """Serve the zone with OpenSSH until SIGTERM or Ctrl-C. Needs root; docs/openssh.md says what it makes."""
+    from apps.cli.zone_host import zone_host  # noqa: PLC0415
     from apps.openssh.zone import serve  # noqa: PLC0415
-    from keys.private.custody import Role, open_custody  # noqa: PLC0415
 
-    custody = open_custody(settings)
-    if not custody.exists(Role.DROPZONE_HOST):
-        custody.create(Role.DROPZONE_HOST)
-    key = custody.public_key(Role.DROPZONE_HOST)
-    chosen = settings.dropzone if port is None else settings.dropzone.model_copy(update={"port": port})
-
-    def ready(actual: int) -> None:
-        click.echo(f"drop zone on {chosen.host} port {actual}, host key {key.line} ({key.fingerprint})")
-
-    serve(settings.dropzone_dir, custody.path(Role.DROPZONE_HOST), chosen, settings.openssh.chroots, ready)
+    chosen, host_key, ready = zone_host(settings, port)
+    serve(settings.dropzone_dir, host_key, chosen, settings.openssh.chroots, ready)
 
 
 @click.command("sshd-config")
