@@ -35,7 +35,7 @@ def ledger() -> None:
 def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None, key_history: Path | None) -> None:
     """Check every event, the signed checkpoints and the work list. Exit 0: intact; 1: tampered, and where.
 
-    Finds a cut-off end and a recomputed chain only as far as the newest checkpoint that it is shown.
+    Finds a cut-off end and recomputed hashes only as far as the newest checkpoint that it is shown.
     """
     path = checkpoints or settings.checkpoints_path
     witnesses = read_checkpoints(path, _verifier(settings, public_key, key_history)) if path.exists() else ()
@@ -47,7 +47,7 @@ def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None
     if verified.checkpoints:
         click.echo(f"{verified.checkpoints:,} signed checkpoints witness the events up to {verified.witnessed:,}")
     elif verified.events:
-        click.echo("no checkpoints: a cut-off end or a recomputed chain would not be seen", err=True)
+        click.echo("no checkpoints: a cut-off end or recomputed hashes would not be seen", err=True)
 
 
 @ledger.command()

@@ -15,7 +15,7 @@ from schemas.verdict import Verdict
 
 
 def record_report(services: Services, agreement: Agreement, order: Order, claim: Claim, verdict: Verdict) -> None:
-    """Put the report into the chain, shortened where the contract has very many promises."""
+    """Put the report into the ledger, shortened where the contract has very many promises."""
     subject = Subject(
         contract=agreement.id,
         version=agreement.contract.version,
