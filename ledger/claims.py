@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from core.clock import to_rfc3339
 from core.errors import DeliveryBusy, DeliveryStateError, GlaError
 from core.ids import new_id
-from ledger.deliveries import ClaimRequest, Delivery
+from ledger.deliveries import ClaimRequest, Delivery, lease_end
 from ledger.states import STOPPED, UNFINISHED, State, restart_state
 from ledger.vocabulary import Action
 
@@ -48,7 +48,7 @@ def _new(request: ClaimRequest, editions: Sequence[Delivery], now: datetime) -> 
         created_at=to_rfc3339(now),
         updated_at=to_rfc3339(now),
         worker=request.worker,
-        lease_until=_lease(request, now),
+        lease_until=lease_end(now, request.lease_seconds),
         reason=request.reason,
         supersedes=next(published, None),
     )
@@ -75,7 +75,7 @@ def _existing(request: ClaimRequest, delivery: Delivery, *, newest: Delivery, no
         delivery,
         token=delivery.token + 1,
         worker=request.worker,
-        lease_until=_lease(request, now),
+        lease_until=lease_end(now, request.lease_seconds),
         updated_at=to_rfc3339(now),
     )
     if delivery.state not in UNFINISHED | STOPPED:
@@ -101,7 +101,3 @@ def _restarted(delivery: Delivery, request: ClaimRequest) -> Delivery:
         actor=request.actor,
         reason=request.reason or delivery.reason,
     )
-
-
-def _lease(request: ClaimRequest, now: datetime) -> str:
-    return to_rfc3339(now + timedelta(seconds=request.lease_seconds))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 from sqlalchemy import Connection, Row, Select, desc, insert, select, update
 
 from core.canonical import sha256_hex
+from core.clock import from_rfc3339, to_rfc3339
 from core.errors import DeliveryBusy
 from core.period import Period
 from ledger.leaves import plain_json
@@ -17,6 +18,7 @@ from ledger.states import State
 from ledger.tables import deliveries
 from schemas.spans import Spans
 
+LONGEST_LEASE = timedelta(hours=1)  # so long at most a worker that died holds up a delivery
 _BATCH = 1_000  # deliveries per fetch: bounded memory however many there are
 _NOT_HISTORY = ("worker", "lease_until", "token", "updated_at")  # change without an event
 
@@ -55,13 +57,25 @@ class Delivery:
         return f"delivery:{self.agreement_id}/{self.period}/{self.edition}"
 
     def is_held(self, now: str) -> bool:
-        """Is a worker at it, whose lease has not run out?"""
-        return self.worker is not None and self.lease_until is not None and self.lease_until > now
+        """Is a worker at it, whose lease has not run out?
+
+        One that ends later than any lease given now was given by a clock that was set back since, and holds nothing: a
+        worker that lives prolongs it by the new time.
+        """
+        if self.worker is None or self.lease_until is None:
+            return False
+        latest = from_rfc3339(now) + 2 * LONGEST_LEASE  # the clocks of two machines may differ
+        return now < self.lease_until <= to_rfc3339(latest)
 
     def history_digest(self) -> str:
         """Digest of all that history shows; each event that changes the row has it, so that `verify` can compare."""
         told = {name: value for name, value in vars(self).items() if name not in _NOT_HISTORY}
         return sha256_hex(plain_json(told))
+
+
+def lease_end(now: datetime, seconds: int) -> str:
+    """When a lease of so many seconds ends."""
+    return to_rfc3339(now + min(timedelta(seconds=seconds), LONGEST_LEASE))
 
 
 class Columns(TypedDict, total=False):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from json import loads
 from typing import Any, Unpack
 
@@ -21,7 +20,7 @@ from core.database import reading, writing
 from core.errors import DeliveryBusy, DeliveryStateError
 from core.period import Period
 from ledger import claims, deliveries, events
-from ledger.deliveries import Claim, ClaimRequest, Columns, Delivery, FileReading, Pickup
+from ledger.deliveries import Claim, ClaimRequest, Columns, Delivery, FileReading, Pickup, lease_end
 from ledger.events import Event
 from ledger.states import State, can_follow, check_transition
 from ledger.vocabulary import Action, Result
@@ -329,7 +328,7 @@ class Ledger:
         return held
 
     def _lease(self, claim: Claim) -> str:
-        return to_rfc3339(self.clock() + timedelta(seconds=claim.lease_seconds))
+        return lease_end(self.clock(), claim.lease_seconds)
 
     def now(self) -> str:
         return to_rfc3339(self.clock())

@@ -222,13 +222,14 @@ class MutationCounts(_Document):
 
 
 class Pakbon(_Document):
-    """The sealed counts (tellingen) of one delivery; sums are decimal strings."""
+    """The sealed counts (tellingen) of one delivery; sums are decimal strings. `reason`: why it replaces an edition."""
 
     version: Literal[1] = 1
     context_id: str
     agreement_digest: Sha256
     period: PeriodText
     edition: Edition
+    reason: str | None = Field(default=None, exclude_if=_is_none)
     rows: Count
     sums: dict[str, str]
     plan_digest: Sha256

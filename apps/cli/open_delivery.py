@@ -16,6 +16,7 @@ from apps.cli.key_files import read_key_file
 from apps.cli.receipt_files import send_receipt, write_receipt
 from core.errors import GlaError, ManifestInvalid, SignerUnknown, UnusableInput
 from core.settings import Settings
+from core.text import printable
 from keys.private.signing import Signer, load_signer
 from schemas.manifest import Manifest, MutationCounts, Pakbon
 
@@ -186,4 +187,5 @@ def _print(manifest: Manifest, pakbon: Pakbon, target: Path) -> None:
     if pakbon.mutations is not None:
         click.echo(_mutations(pakbon, pakbon.mutations))
     if manifest.supersedes:
-        click.echo(f"This edition replaces edition {manifest.supersedes}.")
+        why = "" if pakbon.reason is None else f": {printable(pakbon.reason)}"
+        click.echo(f"This edition replaces edition {manifest.supersedes}{why}.")

@@ -44,6 +44,17 @@ class Order:
     def name(self) -> str:
         return f"{self.agreement_id}/{self.period}"
 
+    def require_before(self, last: date) -> None:
+        """`UnusableInput` for a period that begins after the last day of the agreement.
+
+        Its dates say when may be delivered, and a period what is delivered: one of before the agreement is as good as
+        any. But of one that begins after it nothing can be known on any day that it allows.
+        """
+        if self.period.start > last:
+            raise UnusableInput(
+                f"{self.name}: the agreement ends on {last}, before the period begins: name another one"
+            )
+
     def early(self, today: date) -> str | None:
         """What whoever asks should know when the period is not over yet, since the source may still grow."""
         if today > self.period.last_day:

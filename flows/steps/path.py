@@ -84,6 +84,7 @@ def run(services: Services, order: Order, step: StepRunner = run_plainly, progre
 def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner, progress: Progress) -> Claim:
     advance = services.ledger.advance
     agreement: Agreement = step("agree", agree, services, order.agreement_id)  # 1
+    order.require_before(agreement.valid_until)
     if claim.state in DELIVERED:
         claim = advance(claim, State.SEALED, Action.DELIVERY_REOPENED, {"reason": order.reason})
     if claim.sealed is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -66,8 +67,7 @@ def remove_what_is_over(services: Services) -> Removed:
     done.reports = remove_old_reports(services)
     done.sets = forget_people(services)
     done.events = forget_events(services)
-    if done.gone:
-        services.checkpoint()
+    services.checkpoint()  # also if nothing went: a run that removed something may have died before it could
     return done
 
 
@@ -115,7 +115,7 @@ def _remove_everywhere(services: Services, delivery: Delivery) -> dict[str, obje
     folder = delivery_folder(delivery.agreement_id, delivery.period, delivery.edition)
     with services.open_destination(agreement) as transport:
         was_there = remove(transport, folder, MANIFEST_NAME)
-    staged = _discard(services.settings.staging_dir / delivery.id)
+    staged = _discard(services.settings.staging_dir / delivery.id, keep=delivery.published_at is None)
     return {"destination": agreement.destination, "was_there": was_there, "was_staged": staged}
 
 
@@ -123,9 +123,13 @@ def _unstaged(services: Services, delivery: Delivery, folder: Path) -> GlaError 
     def discard() -> dict[str, object]:
         if delivery.sealed is not None:  # it may have appeared, and its worker died before it could record that
             return _remove_everywhere(services, delivery)
-        return {"destination": None, "was_there": False, "was_staged": _discard(folder)}
+        return {"destination": None, "was_there": False, "was_staged": _discard(folder, keep=True)}
 
-    return _told(services, delivery, discard)
+    outcome = _told(services, delivery, discard)
+    if outcome is True:
+        with suppress(OSError):  # the next run finds it, and tells nothing twice
+            folder.rmdir()
+    return outcome
 
 
 def _told(services: Services, delivery: Delivery, work: Callable[[], dict[str, object]]) -> GlaError | bool:
@@ -160,12 +164,18 @@ def _only_staged(services: Services) -> Iterator[tuple[Delivery, Path]]:
             yield delivery, folder
 
 
-def _discard(folder: Path) -> bool:
-    """Remove what is staged for a delivery; False if there was nothing."""
+def _discard(folder: Path, *, keep: bool) -> bool:
+    """Remove what is staged for a delivery; False if there was nothing.
+
+    `keep`: the folder itself stays until that is recorded. Of what was never published nothing else tells the next run.
+    """
     if not folder.exists():
         return False
     with disk_errors():
-        shutil.rmtree(folder)
+        for attempt in list(folder.iterdir()):
+            shutil.rmtree(attempt)
+        if not keep:
+            folder.rmdir()
     return True
 
 

@@ -126,11 +126,13 @@ def seal(
         rows = sum(part.plain.rows for part in parts)
         found = read()
         plan = found.plan
+        superseded = _superseded(services, claim)
         pakbon = Pakbon(
             context_id=claim.id,
             agreement_digest=agreement.digest,
             period=str(order.period),
             edition=claim.delivery.edition,
+            reason=None if superseded is None else claim.delivery.reason,
             rows=rows,
             sums={name: str(it.total) for name, it in checked.verdict.sums.items()},
             plan_digest=plan.digest,
@@ -139,7 +141,6 @@ def seal(
             files=tuple(part.plain for part in parts),
         )
         pakbon_file = _seal_bytes(form, folder, PAKBON, pakbon.to_bytes(), "application/json", open_envelope)
-        superseded = _superseded(services, claim)
         manifest = Manifest(
             context_id=claim.id,
             agreement=agreement.id,

@@ -40,7 +40,7 @@ def gla(world, *arguments):
             errors.DeliveryStateError.exit_code,
         ),
         (("deliver", AGREEMENT, "March"), errors.UnusableInput.exit_code),
-        (("deliver", AGREEMENT, "2031-01"), errors.DeliveryEmpty.exit_code),
+        (("deliver", AGREEMENT, "2026-11"), errors.DeliveryEmpty.exit_code),
         (("deliver", "GLA-NONE", "2026-03"), errors.UnusableInput.exit_code),
         (("ledger", "verify"), 0),
         (("no-such-command",), 2),

@@ -116,12 +116,19 @@ def test_correct_makes_the_next_edition_and_supersedes_the_one_before(world):
     path.run(world.services, world.order())
     pl.read_parquet(world.source).with_columns(pl.col("amount") + 1).write_parquet(world.source)
     outcome = path.run(world.services, world.order(Mode.CORRECT, "amounts were one cent short"))
-    manifest, _, out = open_it(world, edition=2)
+    manifest, pakbon, out = open_it(world, edition=2)
     assert outcome.edition == 2
-    assert manifest.supersedes == 1
+    assert (manifest.supersedes, pakbon.reason) == (1, "amounts were one cent short")
     assert_frame_equal(pl.read_parquet(out / "people.parquet"), agreed_rows(world))
     first = world.services.ledger.get("GLA-2026-0007", world.order().period, 1)
     assert first.state == "superseded"
+
+
+def test_a_period_of_after_the_agreement_is_refused_and_one_of_before_it_is_not(world):
+    world.conclude(world.document(validFrom="2026-04-01", validUntil="2026-12-31"))
+    assert path.run(world.services, world.order()).rows == 310
+    with pytest.raises(UnusableInput, match="ends on 2026-12-31, before the period begins"):
+        path.run(world.services, world.order(period=Period.parse("2027-01")))
 
 
 def test_correct_of_a_delivery_that_never_happened_is_refused(world):
@@ -163,7 +170,7 @@ def test_an_empty_period_is_delivered_with_its_columns_where_the_agreement_says_
     world.conclude(world.document(empty="deliver"))
     from core.period import Period
 
-    nothing = Period.parse("2031-01")
+    nothing = Period.parse("2026-11")
     outcome = path.run(world.services, world.order(period=nothing))
     _, _, out = open_it(world, period=nothing)
     assert outcome.rows == 0

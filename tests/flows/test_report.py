@@ -79,7 +79,7 @@ def test_a_refused_delivery_has_its_report_too_with_row_numbers_and_no_value(wor
 
 def test_an_empty_delivery_that_is_refused_says_of_how_many_rows(world):
     world.conclude()
-    nothing = Period.parse("2031-01")
+    nothing = Period.parse("2026-11")
     with pytest.raises(DeliveryEmpty):
         path.run(world.services, world.order(period=nothing))
     assert report_of(world, period=nothing).rows == 0

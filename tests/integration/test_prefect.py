@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from apps.cli.local_stack import LocalStack
+from apps.cli.ops import PREFECT_FILE
 from core.clock import utc_now
 from core.errors import Unexpected
+from flows.steps import path
+from flows.steps.planning import due_deliveries
+from ledger.history import Choice, history
 from tests.delivery_world import AGREEMENT, MARCH, make_world_in
 from tests.prefect_world import PrefectWorld, prefect_world
 
@@ -100,7 +106,7 @@ def test_the_report_is_an_artifact_of_a_good_and_of_a_refused_run(prefect):
     assert shown["validation-report"].startswith("# Validation report: VALID\n")
     assert "| rows | 310 |" in shown["validation-report"]
 
-    run = prefect.start("deliver/deliver", **form(period="2031-01"))
+    run = prefect.start("deliver/deliver", **form(period="2026-11"))
     refused = prefect.finished(run)
     assert refused["type"] == "FAILED"
     assert "DeliveryEmpty" in refused["message"] or "gla.empty" in refused["message"]
@@ -142,8 +148,6 @@ def test_the_intake_takes_what_a_recipient_sent_and_prefect_learns_nothing_of_it
 
 
 def test_a_receipt_is_collected_and_nothing_is_removed_before_its_time(prefect):
-    from flows.steps import path
-
     fund = prefect.world
     path.run(fund.services, fund.order())  # delivered before, or now
     receipts = fund.services.receipts_folder / "fonds"
@@ -163,7 +167,28 @@ def test_a_receipt_is_collected_and_nothing_is_removed_before_its_time(prefect):
 
 
 def test_losing_the_schedulers_database_loses_no_history(prefect):
-    """History is asked from the ledger alone; a new trigger of what was delivered is a no-op."""
-    from flows.steps import path
-
-    assert path.run(prefect.world.services, prefect.world.order()).done_before
+    """The last of the module: Prefect is stopped, its database deleted, and another one started with nothing in it."""
+    world = prefect.world
+    path.run(world.services, world.order())  # delivered before, or now
+    before, told = list(history(world.services.engine, Choice())), world.events()
+    assert "2026-03" in {row.period for row in before}
+    due, _ = due_deliveries(world.services)
+    prefect.stack.__exit__(None, None, None)
+    shutil.rmtree(world.services.settings.prefect_dir)
+    assert (list(history(world.services.engine, Choice())), world.events()) == (before, told)
+    assert [item.period for item in due_deliveries(world.services)[0]] == [item.period for item in due]
+    settings = world.services.settings.model_copy(update={"prefect_api_url": None})
+    with LocalStack(settings, PREFECT_FILE) as stack:
+        stack.begin_server()
+        stack.wait_for_server()
+        stack.deploy()
+        stack.start_worker()
+        empty = PrefectWorld(world, stack)
+        assert all(run["state_type"] == "SCHEDULED" for run in empty.runs()), "of its own it knows of nothing"
+        for period in ("2026-03", "2026-04"):
+            assert empty.finished(empty.start("deliver/deliver", **form(period=period)))["type"] == "COMPLETED"
+    published = [event["object"] for event in world.events() if event["action"] == "delivery.published"]
+    assert published == [
+        *(event["object"] for event in told if event["action"] == "delivery.published"),
+        f"delivery:{AGREEMENT}/2026-04/1",
+    ], "what was delivered is not delivered again, and the next one is"

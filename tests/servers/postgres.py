@@ -37,11 +37,11 @@ class PostgresServer:
         """The Unix socket at which it listens."""
         return Path(str(self._url.query["host"])) / ".s.PGSQL.5432"
 
-    def create_database(self) -> str:
-        """An empty database's name."""
+    def create_database(self, like: str | None = None) -> str:
+        """The name of a new database: an empty one, or a copy of one that nobody is connected to."""
         name = f"gla_{new_id()}"
         with self.connect("postgres") as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {like}" if like else ""))
         return name
 
     def connect(self, database: str) -> psycopg.Connection:
@@ -104,12 +104,12 @@ def postgresql_server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_database(postgresql_server: PostgresServer) -> Callable[[], str]:
-    """Makes an empty database at each call and returns its URL, as GLA_DATABASE_URL takes it."""
+def postgresql_database(postgresql_server: PostgresServer) -> Callable[..., str]:
+    """Makes an empty database, or one `like` another, at each call; its URL, as GLA_DATABASE_URL takes it."""
 
-    def create() -> str:
+    def create(like: str | None = None) -> str:
         url = make_url(postgresql_server._server.get_uri())
-        name = postgresql_server.create_database()
+        name = postgresql_server.create_database(like)
         return url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
     return create

@@ -49,6 +49,13 @@ def test_it_says_what_was_delivered_and_whom_to_ask() -> None:
         assert word in text
 
 
+def test_it_says_why_it_replaces_another_one() -> None:
+    assert (
+        "bedragen <b>hersteld</b>" in page({"supersedes": 1, "edition": 2}, {"reason": "bedragen <b>hersteld</b>"}).text
+    )
+    assert "Waarom" not in page({"supersedes": 1, "edition": 2}).text
+
+
 def test_a_mutation_delivery_says_since_when() -> None:
     counts = {"mutations": {"new": 1, "changed": 3, "ended": 1}}
     plan = {"plan": PLAN, "planDigest": sha256_hex(canonical_json(PLAN))}

@@ -1,0 +1,47 @@
+"""kill -9 before every effect that a run has outside itself, and another run: the same end. Design invariant 4.
+
+The points are found by watching a run (`tests.crash.points`), so a new step is a new point and is killed at too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from tests.crash.fixtures import copies, nurseries, postgresql_database, postgresql_server
+from tests.crash.matrix import Copy, Matrix, points_of, problems
+from tests.crash.nursery import Nursery
+from tests.crash.points import END
+from tests.crash.scenarios import SCENARIOS
+from tests.soak import soaking
+
+__all__ = ["copies", "nurseries", "postgresql_database", "postgresql_server"]
+
+THOROUGH = "deliver-sqlite"  # who tries again is killed too, at each point that only such a one passes
+ON_POSTGRESQL = SCENARIOS if soaking() else ["deliver"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("scenario", "copies"),
+    [
+        *((name, "sqlite") for name in SCENARIOS),
+        *(pytest.param(name, "postgresql", marks=pytest.mark.server) for name in ON_POSTGRESQL),
+    ],
+    indirect=["copies"],
+)
+def test_killed_anywhere_it_ends_as_if_nothing_had_happened(
+    request: pytest.FixtureRequest, nurseries: SimpleQueue[Nursery], copies: Copy, tmp_path: Path, scenario: str
+) -> None:
+    deep = soaking() or request.node.callspec.id in THOROUGH
+    found = Matrix(nurseries, tmp_path, scenario, copies).explored(deep=deep)
+    visited = {each.killed_at[-1] for each in found if each.killed_at}
+    passed = {point for each in (found if deep else found[:1]) for point in points_of(each)}
+    assert visited == passed, "every point was killed at"
+    assert END in visited
+    assert len(visited) > 5
+    first = len(points_of(found[0]))
+    print(f"{request.node.callspec.id}: {first} points, and {len(visited) - first} of those who try again")
+    assert problems(found) == []
