@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from apps.cli.report_file import write_text
 from core.clock import from_rfc3339
+from core.files import write_file
 from core.settings import Settings
 from core.text import printable
 from flows.steps.subjects import Answer, Found, ask, checked_number
@@ -48,7 +48,8 @@ def subject(context: click.Context, *, reason: str, correction: bool, as_json: b
     number = _number()
     answer = ask(open_services(settings), number, "correction" if correction else "access", getpass.getuser(), reason)
     if rows_file is not None:
-        write_text(rows_file, "".join(f"{json.dumps(_logboek(each))}\n" for each in answer.found))
+        lines = "".join(f"{json.dumps(_logboek(each))}\n" for each in answer.found)
+        write_file(rows_file, lines.encode(), mode=0o600)
     if as_json:
         click.echo(json.dumps(_as_json(answer, correction=correction), indent=2, ensure_ascii=False))
     else:

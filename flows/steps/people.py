@@ -21,7 +21,7 @@ from keys.private.derived import DerivingKey
 from keys.private.people import seal_people
 from ledger.deliveries import Claim, Delivery
 from schemas.agreement import Agreement
-from schemas.bsn_set import BsnSet
+from schemas.bsn_set import BsnSet, Numbers
 from schemas.people import PeopleKept, people_in, telling
 from schemas.table import Column
 
@@ -40,7 +40,7 @@ class People:
         for frame in frames:
             for column in self._columns:
                 numbers = people_in(frame.get_column(column.name), column, self._participants)
-                self._people.mark(numbers[np.flatnonzero(np.diff(numbers, prepend=0))])  # people come in runs
+                self._people.mark(_without_repetitions(numbers))
             yield frame
 
     def keep(self, services: Services, claim: Claim) -> PeopleKept:
@@ -56,6 +56,13 @@ class People:
                 if token_of(earlier) < claim.token:
                     earlier.unlink(missing_ok=True)
         return kept
+
+
+def _without_repetitions(numbers: Numbers) -> Numbers:
+    """One of each run of the same: the rows about a person mostly stand together."""
+    first = np.ones(len(numbers), dtype=np.bool_)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    return numbers[first]
 
 
 def people_of(agreement: Agreement) -> People | None:
