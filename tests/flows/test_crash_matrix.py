@@ -19,7 +19,8 @@ from tests.soak import soaking
 
 __all__ = ["copies", "nurseries", "postgresql_database", "postgresql_server"]
 
-THOROUGH = "deliver-sqlite"  # who tries again is killed too, at each point that only such a one passes
+pytestmark = pytest.mark.timeout(1_800)  # seconds, for one scenario on a machine with much other work
+
 ON_POSTGRESQL = SCENARIOS if soaking() else ["deliver"]
 
 
@@ -35,7 +36,7 @@ ON_POSTGRESQL = SCENARIOS if soaking() else ["deliver"]
 def test_killed_anywhere_it_ends_as_if_nothing_had_happened(
     request: pytest.FixtureRequest, nurseries: SimpleQueue[Nursery], copies: Copy, tmp_path: Path, scenario: str
 ) -> None:
-    deep = soaking() or request.node.callspec.id in THOROUGH
+    deep = soaking()  # then who tries again is killed too, at each point that only such a one passes
     found = Matrix(nurseries, tmp_path, scenario, copies).explored(deep=deep)
     visited = {each.killed_at[-1] for each in found if each.killed_at}
     passed = {point for each in (found if deep else found[:1]) for point in points_of(each)}

@@ -19,6 +19,8 @@ from tests.soak import examples
 
 __all__ = ["copies", "nurseries", "postgresql_database", "postgresql_server"]
 
+pytestmark = pytest.mark.timeout(1_800)  # seconds, on a machine with other work
+
 LEAVE_OUT = examples(10, soak=1)  # of the points every tenth, in `make soak` every one
 MOST = 40  # pages, or events, that a delivery may write
 FULL = """

@@ -18,6 +18,8 @@ from tests.soak import examples
 
 __all__ = ["copies", "nurseries", "postgresql_database", "postgresql_server"]
 
+pytestmark = pytest.mark.timeout(900)  # seconds, on a machine with other work
+
 TRIGGERS = 50
 DELIVERIES, AT_ONE_MOMENT = examples(32, soak=200), examples(8, soak=16)
 
