@@ -1,1 +1,3 @@
-"""Layer 2: the append-only record of deliveries: events in a Merkle tree, work list, checkpoints, history. Imports no key."""
+"""Layer 2: the append-only record of deliveries: events in a Merkle tree, work list, checkpoints, history. Imports
+no key.
+"""
