@@ -1,3 +1,3 @@
-"""Layer 2: the append-only record of deliveries: events in a Merkle tree, work list, checkpoints, history. Imports
+"""Layer 2: the append-only record of deliveries: a Merkle tree of events, work list, checkpoints, history. No key."""
 no key.
 """
