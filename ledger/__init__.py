@@ -1,3 +1,4 @@
-"""Layer 2: the append-only record of deliveries: a Merkle tree of events, work list, checkpoints, history. No key."""
-no key.
+"""Layer 2: the append-only record of deliveries: a Merkle tree of events, work list, checkpoints, history.
+
+Imports no key.
 """
