@@ -81,7 +81,8 @@ def remind(services: Services) -> list[str]:
         if days is not None and expiry.remind(services.ledger, delivery, days):
             last = dutch_date(from_rfc3339(str(delivery.expires_at)))
             lines.append(
-                f"{_name(delivery)}: {delivery.recipient} has not fetched it, and on {last} it is removed: tell them"
+                f"{_name(delivery)}: {delivery.recipient} has neither fetched nor confirmed it, and on {last} it is "
+                "removed: tell them"
             )
     return lines
 
