@@ -232,14 +232,22 @@ class DuckDb:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "data.duckdb"
         self.source = duckdb_source("src", self._path, TABLE, LIMITS)
+        self._late: list[pl.DataFrame] = []
 
     def create(self, frame: pl.DataFrame) -> None:
         self.execute(f"CREATE TABLE {TABLE} AS SELECT * FROM frame", frame=frame)
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Refused, by its lock, while somebody reads."""
-        with contextlib.suppress(duckdb.Error):
+        """Refused, by its lock, while somebody reads: then the rows arrive afterwards."""
+        try:
             self.execute(f"INSERT INTO {TABLE} SELECT * FROM frame", frame=frame)
+        except duckdb.Error:
+            self._late.append(frame)
+
+    def arrive(self) -> None:
+        """What had to wait."""
+        while self._late:
+            self.execute(f"INSERT INTO {TABLE} SELECT * FROM frame", frame=self._late.pop(0))
 
     def execute(self, text: str, frame: pl.DataFrame | None = None) -> None:
         with duckdb.connect(self._path) as connection:

@@ -115,7 +115,7 @@ def test_row_rewritten_with_its_own_hash_recomputed_is_detected(target: Target) 
         connection.execute(update(events_table).where(events_table.c.seq == 3).values(values))
 
     target.attack(rewrite)
-    assert "event 4 does not continue what was before it: one of the events 3 to 4 was changed" in target.finding(
+    assert "event 4 does not continue what was before it: one of the events 1 to 4 was changed" in target.finding(
         with_checkpoints=False
     )
 

@@ -287,7 +287,7 @@ def refused_unexpectedly(world):
     with pytest.raises(errors.Unexpected) as caught:
         path.run(world.services, world.order())
     assert caught.value.__context__ is None
-    assert "geheim" not in json.dumps(world.events())
+    assert "geheim" not in json.dumps(world.events(), default=repr)
     return str(caught.value)
 
 

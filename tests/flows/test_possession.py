@@ -47,7 +47,7 @@ def refused(world, text, match, name="other", error=KeyNotProven):
         prove(world.services, name, text)
     assert key(world).standing(NOW) is Standing.NOT_PROVEN
     assert text.strip() not in str(caught.value)
-    assert text.strip() not in json.dumps(world.events())
+    assert text.strip() not in json.dumps(world.events(), default=repr)
     if error is KeyNotProven:
         event = world.events()[-1]
         assert (event["action"], event["result"]) == ("key.proven", "refused")
@@ -161,7 +161,7 @@ class TestAge:
         assert secret not in caplog.text
         with reading(world.services.engine) as connection:
             rows = [dict(row._mapping) for row in connection.execute(select(key_challenges))]
-        assert secret not in json.dumps(rows) + json.dumps(world.events()) + repr(added)
+        assert secret not in json.dumps(rows, default=repr) + json.dumps(world.events(), default=repr) + repr(added)
         for file in world.home.rglob("*"):
             assert not file.is_file() or secret.encode() not in file.read_bytes()
 
