@@ -20,12 +20,12 @@ _REPEATS = 20  # times that a value occurs on average, for a dictionary to pay
 
 @dataclass(frozen=True)
 class ParquetFormat:
-    """Encoded rows are an Arrow table: the same for the same rows, in whatever pieces and order they come."""
+    """Encoded rows are the frame with its columns in the agreed order."""
 
     empty: pl.DataFrame
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
-        return Encoded(frame.height, frame.select(self.empty.columns).rechunk().to_arrow())
+        return Encoded(frame.height, frame.select(self.empty.columns))  # whoever validates has enough to do
 
     def open(self, target: DigestingWriter) -> ParquetRows:
         return ParquetRows(target, self.encode(self.empty))
@@ -43,9 +43,9 @@ class ParquetRows:
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, encoded: Encoded) -> None:
-        table = encoded.content
+        frame = encoded.content.rechunk()  # the same rows give the same bytes, in whatever pieces they were read
+        table = frame.to_arrow()
         if self._writer is None:
-            frame = pl.DataFrame(pl.from_arrow(table))
             repeated = _worth_a_dictionary(frame)
             packed = {
                 name: "DELTA_BINARY_PACKED"
