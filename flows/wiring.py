@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,31 +116,23 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
 
 def open_sources(settings: Settings) -> Sources:
     """The registered sources, whose secrets are read by the one handler of them when they are needed."""
-
-    def reveal(reference: str) -> str:
-        found = _secret(settings, reference)
-        if found is None:
-            raise SourceUnavailable(f"the secret of a source cannot be read at {reference}: {_WHERE_SECRETS_ARE}")
-        return found
-
+    reveal = _revealing(settings, "the secret of a source", SourceUnavailable)
     return Sources(settings.config_dir, reveal, settings.sources)
 
 
 def open_destinations(settings: Settings) -> Destinations:
     """The registered destinations; their secrets as those of sources."""
+    return Destinations(settings.config_dir, _revealing(settings, "the key of a destination", DestinationRefused))
+
+
+def _revealing(settings: Settings, what: str, failure: type[GlaError]) -> Callable[[str], str]:
+    """What reads the secret that a reference names, or raises `failure`."""
 
     def reveal(reference: str) -> str:
-        found = _secret(settings, reference)
-        if found is None:
-            raise DestinationRefused(f"the key of a destination cannot be read at {reference}: {_WHERE_SECRETS_ARE}")
-        return found
+        with suppress(KeyUnusable):
+            uri = parse_key_uri(reference, settings.config_dir)
+            if not isinstance(uri, TokenUri):
+                return uri.read().text()
+        raise failure(f"{what} cannot be read at {reference}: {_WHERE_SECRETS_ARE}")
 
-    return Destinations(settings.config_dir, reveal)
-
-
-def _secret(settings: Settings, reference: str) -> str | None:
-    with suppress(KeyUnusable):
-        uri = parse_key_uri(reference, settings.config_dir)
-        if not isinstance(uri, TokenUri):
-            return uri.read().text()
-    return None
+    return reveal

@@ -14,14 +14,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from core.canonical import MOST_EXACT, canonical_json, parse_json, sha256_hex
 from core.clock import from_rfc3339, to_rfc3339
 from core.errors import ManifestInvalid, UnusableInput
 from core.ids import checked_name
 from core.period import Period
+from schemas.documents import CAMEL_CASE
 from schemas.envelopes import FORMS
 from schemas.invalid import places
 
@@ -63,14 +63,7 @@ def _is_none(value: object) -> bool:
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        hide_input_in_errors=True,
-    )
+    model_config = CAMEL_CASE
 
     def to_bytes(self) -> bytes:
         """Canonical JSON (RFC 8785), the bytes that are signed or sealed."""

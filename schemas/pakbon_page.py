@@ -33,14 +33,6 @@ def as_html(manifest: Manifest, pakbon: Pakbon) -> str:
 @cache
 def template() -> Template:
     """Read once. Who will need it can ask for it before."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only who seals waits for it
+    from schemas import pages  # noqa: PLC0415 - only who seals waits for jinja2
 
-    environment = Environment(
-        loader=PackageLoader("schemas"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"printable": printable, "grouped": grouped}
-    return environment.get_template("pakbon.html.j2")
+    return pages.template("pakbon.html.j2", printable=printable, grouped=grouped)

@@ -20,11 +20,11 @@ from datetime import date
 from typing import Annotated, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
 
 from core.canonical import MOST_EXACT, canonical_json, parse_json
 from core.clock import from_rfc3339, to_rfc3339
 from core.errors import UnusableInput
+from schemas.documents import CAMEL_CASE
 from schemas.invalid import places
 
 Kind = Literal["full", "additions", "removals"]
@@ -97,15 +97,7 @@ _Day = Annotated[str, AfterValidator(lambda text: date.fromisoformat(text).isofo
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(
-        defer_build=True,  # most commands need none of it
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(**CAMEL_CASE, defer_build=True)  # most commands need none of it
 
     def to_bytes(self) -> bytes:
         """Canonical JSON (RFC 8785), the bytes that are signed."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from core.clock import from_rfc3339
 from core.dutch import dutch_period, grouped, local_time
 from core.text import printable
+from schemas.pages import template
 from schemas.quality import WHOLE_TABLE
 from schemas.report import LEAST_NONZERO, Bar, Report
 from schemas.rule_words import in_dutch, threshold_in_dutch
@@ -50,16 +49,9 @@ class _Promise:
 
 def as_html(report: Report) -> str:
     """The page, complete."""
-    environment = Environment(
-        loader=PackageLoader("schemas"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"printable": printable, "grouped": grouped, "column": column_name}
     bars = report.bars
-    return environment.get_template("report.html.j2").render(
+    page = template("report.html.j2", printable=printable, grouped=grouped, column=column_name)
+    return page.render(
         report=report,
         subject=report.subject,
         made=" ".join(local_time(from_rfc3339(report.at))),

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from core.errors import DestinationRefused
-from transports.base import Receipt, Stat, checked_segments, digested, kept_bytes
+from transports.base import Closing, Receipt, Stat, checked_segments, digested, kept_bytes
 from transports.outgoing import BLOCK_BYTES, local_blocks
 
 
-class _Memory:
+class _Memory(Closing):
     """Files by name; which folders there are, the subclasses say."""
 
     def __init__(self) -> None:
@@ -70,17 +68,6 @@ class _Memory:
 
     def _check_folder(self, name: str) -> None:
         """Refuse a file whose folder is not there."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
 
 class MemoryFolders(_Memory):

@@ -99,6 +99,21 @@ class ObjectTransport(Transport, Protocol):
 Destination = FolderTransport | ObjectTransport
 
 
+class Closing:
+    """A transport is closed where its `with` ends."""
+
+    def close(self) -> None:
+        """Nothing is held open between calls."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+
 def checked_segments(name: str) -> tuple[str, ...]:
     """The segments of a transport name; `UnusableInput` if one of them is not safe."""
     return tuple(_checked_segment(segment) for segment in name.split("/"))

@@ -13,11 +13,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from core.errors import DestinationRefused, DestinationUnreachable, GlaError, StorageFull
-from transports.base import Receipt, Stat, checked_segments, kept_bytes
+from transports.base import Closing, Receipt, Stat, checked_segments, kept_bytes
 from transports.outgoing import BLOCK_BYTES, Outgoing
 
 _DIRECTORY_MODE = 0o750
@@ -52,7 +51,7 @@ def _translated(error: OSError) -> GlaError:
     return DestinationRefused(f"the destination folder refused ({reason}): check its path and permissions")
 
 
-class DirectoryTransport:
+class DirectoryTransport(Closing):
     """Writes below `root`, which must exist."""
 
     def __init__(self, root: Path) -> None:
@@ -114,17 +113,6 @@ class DirectoryTransport:
             if not path.is_dir():
                 path.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
                 _sync_directory(parent)
-
-    def close(self) -> None:
-        """Nothing is held open between calls."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
     @_border
     def _write(self, source: Path, name: str, opening: Callable[[Path], int], kept: int = 0) -> Receipt:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field
 
 from core.endpoint import BUCKET, REGION, SECRET_REFERENCE, checked_endpoint
 from core.errors import UnusableInput
+from schemas.documents import CAMEL_CASE
 
 if TYPE_CHECKING:  # paramiko and botocore cost a third of a second each
     from transports.s3_client import S3Destination
@@ -30,14 +30,7 @@ LARGEST_LOCK_DAYS = 36_500
 
 
 class _Registration(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        hide_input_in_errors=True,
-        alias_generator=to_camel,
-        populate_by_name=True,
-    )
+    model_config = CAMEL_CASE
 
     uri: str
     megabits: _Rate = None  # a second, at most, while we send

@@ -11,15 +11,14 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from botocore.exceptions import ClientError
 
 from core.clock import utc_now
 from core.errors import DestinationRefused, DestinationUnreachable
 from transports import s3_bucket
-from transports.base import Receipt, Stat, checked_segments, digested
+from transports.base import Closing, Receipt, Stat, checked_segments, digested
 from transports.outgoing import BLOCK_BYTES, local_blocks
 from transports.s3_client import FOREIGN, S3Destination, is_absent, open_client, translated
 from transports.s3_upload import Uploads
@@ -45,7 +44,7 @@ def _border(method: Callable[Concatenate[S3Transport, _P], _R]) -> Callable[Conc
     return guarded
 
 
-class S3Transport:
+class S3Transport(Closing):
     """Asks for the bucket when it is made; raises the errors below `DestinationError` if it cannot be used."""
 
     def __init__(self, destination: S3Destination) -> None:
@@ -138,14 +137,6 @@ class S3Transport:
     def close(self) -> None:
         """End the connections. Never raises."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
     @_border
     def _send(self, source: Path, name: str) -> Receipt:

@@ -12,13 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import paramiko
 
 from core.errors import DestinationRefused, GlaError
-from transports.base import Receipt, Stat, checked_segments, kept_bytes
+from transports.base import Closing, Receipt, Stat, checked_segments, kept_bytes
 from transports.outgoing import Outgoing
 from transports.pace import Pace
 from transports.pipelined import PipelinedClient
@@ -66,7 +65,7 @@ def _border(method: Callable[Concatenate[SftpTransport, _P], _R]) -> Callable[Co
     return guarded
 
 
-class SftpTransport:
+class SftpTransport(Closing):
     """Connects when it is made; raises as `SshConnection` does."""
 
     def __init__(self, destination: SftpDestination) -> None:
@@ -139,14 +138,6 @@ class SftpTransport:
     def close(self) -> None:
         """End the connection. Never raises."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
     @_border
     def _open_sftp(self) -> PipelinedClient:

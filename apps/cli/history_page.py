@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from core.clock import from_rfc3339
 from core.dutch import dutch_period, grouped, local_time
 from core.text import printable
 from ledger.history import HistoryRow
 from ledger.states import DELIVERED, NO_ROWS, STOPPED, State
+from schemas.pages import template
 from schemas.receipts import Rejection
 
 STATE_LABELS = {
@@ -75,15 +74,7 @@ def render(
     rows: Sequence[HistoryRow], made: datetime, *, recipient: str | None = None, agreement: str | None = None
 ) -> str:
     """The page as HTML. `recipient` and `agreement` are what the rows were chosen by, and are told on the page."""
-    environment = Environment(
-        loader=PackageLoader("apps.cli"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["printable"] = printable
-    return environment.get_template("history.html.j2").render(
+    return template("history.html.j2", "apps.cli", printable=printable).render(
         lines=[_line(row) for row in rows], made=" ".join(local_time(made)), recipient=recipient, agreement=agreement
     )
 

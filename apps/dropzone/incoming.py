@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.dropzone.namespace import Node, segments
+from apps.dropzone.namespace import Node, children, segments
 from apps.dropzone.reading import Session
 from core.clock import to_rfc3339, utc_now
 from core.errors import UnusableInput
@@ -98,7 +98,7 @@ class Area:
         names = segments(path)
         folders = len(names) <= self._kind.folders
         with self._entered(names[1:]) as folder:
-            nodes = [_node(entry) for entry in os.scandir(folder) if _is_visible(entry, folders=folders)]
+            nodes = [_node(entry) for entry in children(folder) if entry.is_dir(follow_symlinks=False) == folders]
         return sorted(nodes, key=lambda node: node.name)
 
     def receive(self, path: str) -> Receiving:
@@ -305,14 +305,6 @@ def _checked(name: str) -> str:
     except UnusableInput:
         pass
     raise FileNotFoundError
-
-
-def _is_visible(entry: os.DirEntry[str], *, folders: bool) -> bool:
-    try:
-        checked_name(entry.name, "a name")
-    except UnusableInput:
-        return False
-    return entry.is_dir(follow_symlinks=False) if folders else entry.is_file(follow_symlinks=False)
 
 
 def _node(entry: os.DirEntry[str]) -> Node:

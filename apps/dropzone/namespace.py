@@ -77,7 +77,7 @@ class Namespace:
         if names == (DELIVERIES,) and not self._folder.is_dir():
             return []
         with self._entered(names) as folder:
-            return sorted((_listed(entry) for entry in _children(folder)), key=lambda node: node.name)
+            return sorted((_listed(entry) for entry in children(folder)), key=lambda node: node.name)
 
     def open(self, path: str) -> OpenedFile:
         """Open a file for reading."""
@@ -107,7 +107,8 @@ class Namespace:
             os.close(folder)
 
 
-def _children(folder: int) -> Iterator[os.DirEntry[str]]:
+def children(folder: int | Path) -> Iterator[os.DirEntry[str]]:
+    """What a recipient may see in a folder: real files and folders whose names are not hidden."""
     with os.scandir(folder) as entries:
         for entry in entries:
             real = entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
@@ -116,7 +117,7 @@ def _children(folder: int) -> Iterator[os.DirEntry[str]]:
 
 
 def _child(folder: int, wanted: str) -> os.DirEntry[str]:
-    for entry in _children(folder):
+    for entry in children(folder):
         if entry.name == wanted:
             return entry
     raise FileNotFoundError

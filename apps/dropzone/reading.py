@@ -65,20 +65,27 @@ class Reading:
         size = self.node.size
         if not self._spans and size:
             return None
-        return Pickup(
-            recipient=session.recipient,
-            path=self._file.path,
-            size=size,
-            bytes_read=count(self._spans),
-            spans=self._spans,
-            whole=by_client and covers(self._spans, size),
-            closed=by_client,
-            address=session.address,
-            session=session.id,
-            fingerprint=session.fingerprint,
-            started=self._started,
-            ended=to_rfc3339(utc_now()),
-        )
+        times = (self._started, to_rfc3339(utc_now()))
+        return pickup(session, self._file.path, size, self._spans, times, by_client=by_client)
+
+
+def pickup(session: Session, path: str, size: int, spans: Spans, times: tuple[str, str], *, by_client: bool) -> Pickup:
+    """The record of what a session read of a file of `size` bytes; `times` are when it was opened and closed."""
+    started, ended = times
+    return Pickup(
+        recipient=session.recipient,
+        path=path,
+        size=size,
+        bytes_read=count(spans),
+        spans=spans,
+        whole=by_client and covers(spans, size),
+        closed=by_client,
+        address=session.address,
+        session=session.id,
+        fingerprint=session.fingerprint,
+        started=started,
+        ended=ended,
+    )
 
 
 def _state(descriptor: int) -> tuple[int, int]:

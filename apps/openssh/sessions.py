@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.dropzone.namespace import DELIVERIES, segments
-from apps.dropzone.reading import Session
+from apps.dropzone.reading import Session, pickup
 from apps.dropzone.spool import SessionSpool
 from apps.openssh import processes
 from apps.openssh.landing import Landing
@@ -20,7 +20,6 @@ from apps.openssh.owner import Owner
 from core.clock import to_rfc3339, utc_now
 from core.ids import new_id
 from schemas.accounts import Pickup
-from schemas.spans import count, covers
 
 logger = logging.getLogger(__name__)
 
@@ -159,20 +158,8 @@ class Sessions:
             size, by_client = closed.spans[-1][1] if closed.spans else 0, False
         if not closed.spans and (size or not by_client):
             return None
-        return Pickup(
-            recipient=session.recipient,
-            path="/".join(names[1:]),
-            size=size,
-            bytes_read=count(closed.spans),
-            spans=closed.spans,
-            whole=by_client and covers(closed.spans, size),
-            closed=by_client,
-            address=session.address,
-            session=session.id,
-            fingerprint=session.fingerprint,
-            started=closed.started,
-            ended=closed.ended,
-        )
+        times = (closed.started, closed.ended)
+        return pickup(session, "/".join(names[1:]), size, closed.spans, times, by_client=by_client)
 
     def _stop(self, running: _Running, reason: str) -> None:
         now = time.monotonic()

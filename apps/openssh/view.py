@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from apps.dropzone.namespace import children
 from core.errors import UnusableInput
-from core.ids import checked_name, new_id
+from core.ids import new_id
 
 _FOLDER_MODE = 0o750
 _GROUP_MAY_READ = 0o040
@@ -77,19 +78,8 @@ class View:
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     """The visible files and folders; none if the folder is not there."""
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            real = entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
-            if real and _is_visible(entry.name):
-                yield entry
-
-
-def _is_visible(name: str) -> bool:
-    try:
-        checked_name(name, "a name")
-    except UnusableInput:
-        return False
-    return True
+    with suppress(FileNotFoundError):
+        yield from children(folder)
 
 
 def _same(entry: os.DirEntry[str], shown: os.DirEntry[str]) -> bool:

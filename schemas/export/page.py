@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from core.text import printable
 from schemas.export.dictionary import Dictionary
+from schemas.pages import template
 
 
 def as_html(content: Dictionary) -> str:
     """The page, complete. Everything that the contract's writer typed is escaped by the template."""
-    environment = Environment(
-        loader=PackageLoader("schemas"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["printable"] = _printable_lines
     coded = [entry for entry in content.entries if entry.codes]
-    return environment.get_template("dictionary.html.j2").render(it=content, coded=coded)
+    return template("dictionary.html.j2", printable=_printable_lines).render(it=content, coded=coded)
 
 
 def _printable_lines(text: str) -> str:

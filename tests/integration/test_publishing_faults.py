@@ -23,6 +23,7 @@ from core.errors import (
     UnusableInput,
 )
 from core.ids import new_id
+from tests.publishing import publish_twice_at_once
 from tests.servers.openssh import OpenSshServer, free_port, make_key, public_line
 from tests.servers.proxy import CuttableProxy
 from transports.publishing import publish
@@ -244,22 +245,7 @@ def test_the_clock_of_the_server_decides_nothing(
 def test_two_publishers_at_once_leave_one_whole_delivery(
     destination: SftpDestination, files: dict[str, Path], far: Path
 ) -> None:
-    failures: list[GlaError] = []
-    together = threading.Barrier(2)
-
-    def run(token: str) -> None:
-        try:
-            with SftpTransport(destination) as transport:
-                together.wait(30)
-                publish(transport, files, DELIVERY, token)
-        except GlaError as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(token,)) for token in "12"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    publish_twice_at_once(lambda: SftpTransport(destination), files, DELIVERY)
     assert visible(far) in ([], [f"{DELIVERY}/data.age", f"{DELIVERY}/manifest.json"])
     publish_to(destination, files, "3")
     assert visible(far) == [f"{DELIVERY}/data.age", f"{DELIVERY}/manifest.json"]

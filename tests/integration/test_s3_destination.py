@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from core.period import Period
 from flows.steps import path
 from flows.steps.links import links
 from tests.delivery_world import AGREEMENT, MARCH, make_world, world
+from tests.publishing import publish_twice_at_once
 from tests.servers.ceph import KMS_KEY, S3Server, s3
 from tests.servers.faulty_http import FAULTS, FaultyHttp
 from transports import s3_client, s3_upload
@@ -283,22 +283,7 @@ def test_a_certificate_that_this_machine_does_not_trust_stops_a_delivery(
 
 
 def test_two_publishers_at_once_leave_one_whole_delivery(destination: S3Destination, files: dict[str, Path]) -> None:
-    failures: list[BaseException] = []
-    together = threading.Barrier(2)
-
-    def run(token: str) -> None:
-        try:
-            with S3Transport(destination) as transport:
-                together.wait(30)
-                publish(transport, files, DELIVERY, token)
-        except errors.GlaError as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(token,)) for token in "12"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    publish_twice_at_once(lambda: S3Transport(destination), files, DELIVERY)
     if not whole(destination, files):  # each may have got into the other's way
         send(destination, files, "3")
     assert whole(destination, files)
