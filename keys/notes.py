@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_public_key
 
-from keys.published import STILL_SIGNING, PublishedKey
+from keys.published import PublishedKey, judge_each
 from keys.sshsig import SshPublicKey
 from keys.verification import Reason, Verification
 
@@ -74,15 +74,7 @@ def judge(keys: Sequence[PublishedKey], note: str, at: datetime | None = None) -
         message, name = signed_bytes(text), text.split("\n", 1)[0]
     except ValueError:
         return Verification(Reason.MALFORMED)
-    reason = Reason.ANOTHER_KEY
-    for key in reversed(keys):
-        judged = _judged(key, name, message, signatures)
-        if judged is Reason.VALID:
-            late = key.until is not None and at is not None and at > key.until + STILL_SIGNING
-            return Verification(Reason.KEY_REPLACED if late else Reason.VALID, key.line)
-        if judged is not Reason.ANOTHER_KEY:
-            reason = judged
-    return Verification(reason)
+    return judge_each(keys, at, lambda key: Verification(_judged(key, name, message, signatures), key.line))
 
 
 def _parted(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 
@@ -31,7 +31,7 @@ from schemas.envelopes import OPENPGP
 
 SECRET_KIND = "check-value"  # noqa: S105  it stands where a key would have its kind, and tells nothing of the secret
 LARGEST = 8 * 1024 * 1024  # bytes of a history; a post-quantum entry has 12 kB
-STILL_SIGNING = timedelta(minutes=5)  # a signature that was begun when its key was replaced
+_STILL_SIGNING = timedelta(minutes=5)  # a signature that was begun when its key was replaced
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,18 @@ def judge(
 
     `at` is when the signed document itself says that it was made: not after the key was replaced.
     """
+    return judge_each(keys, at, lambda key: judge_by(key.line, signature, message, namespace))
+
+
+def judge_each(
+    keys: Sequence[PublishedKey], at: datetime | None, judged_by: Callable[[PublishedKey], Verification]
+) -> Verification:
+    """What came of asking each key, the newest first, until one made the signature; `at` as in `judge`."""
     reason = Reason.ANOTHER_KEY
     for key in reversed(keys):
-        judged = judge_by(key.line, signature, message, namespace)
+        judged = judged_by(key)
         if judged.valid:
-            late = key.until is not None and at is not None and at > key.until + STILL_SIGNING
+            late = key.until is not None and at is not None and at > key.until + _STILL_SIGNING
             return Verification(Reason.KEY_REPLACED, key.line) if late else judged
         if judged.reason is not Reason.ANOTHER_KEY:
             reason = judged.reason

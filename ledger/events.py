@@ -116,6 +116,12 @@ def of_delivery(connection: Connection, delivery_id: str) -> list[Event]:
     return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
 
 
+def has_any(connection: Connection, delivery_id: str) -> bool:
+    """Whether the ledger still tells anything of a delivery."""
+    wanted = (events.c.delivery_id == delivery_id) & _WHOLE
+    return connection.execute(select(events.c.seq).where(wanted).limit(1)).first() is not None
+
+
 def of_agreement(connection: Connection, agreement_id: str, action: Action) -> list[Event]:
     """What of one kind happened to one agreement, oldest first."""
     wanted = (events.c.agreement_id == agreement_id) & (events.c.action == action.value) & _WHOLE

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
+from apps.cli.delivery_names import delivery_parts
 from core.errors import UnusableInput
 from core.files import write_file
-from core.ids import checked_name
 from core.period import Period
 from core.settings import Settings
 from keys.private.custody import Role, open_custody
 from keys.sshsig import parse_public_key
 
-_EDITION = re.compile(r"[1-9][0-9]{0,8}")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -36,7 +34,7 @@ def export(settings: Settings, delivery: str, out: Path | None) -> None:
     from flows.steps.evidence import export as exported  # noqa: PLC0415 - to verify takes none of it
     from flows.wiring import open_services  # noqa: PLC0415
 
-    agreement, period, edition = _parts(delivery)
+    agreement, period, edition = delivery_parts(delivery)
     content = exported(open_services(settings), agreement, Period.parse(period), edition)
     path = out or Path(f"evidence-{agreement}_{period}_edition-{edition}.json")
     write_file(path, content, mode=0o600)
@@ -62,13 +60,6 @@ def verify(context: click.Context, file: Path, seal_key: Path | None, ledger_key
         click.echo(f"{'holds:   ' if finding.holds else 'NOT SO:  '}{finding.what}")
     if not all(finding.holds for finding in findings):
         context.exit(1)
-
-
-def _parts(delivery: str) -> tuple[str, str, int]:
-    names = delivery.split("/")
-    if len(names) == 3 and _EDITION.fullmatch(names[2]):
-        return checked_name(names[0], "the id of an agreement"), names[1], int(names[2])
-    raise UnusableInput("a delivery is named AGREEMENT/PERIOD/EDITION")
 
 
 def _line(settings: Settings, path: Path | None, role: Role) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Literal
 import click
 from rich.console import Console
 
+from apps.cli.delivery_names import EDITION
 from apps.cli.history_export import as_csv, as_json
 from apps.cli.history_page import render
 from apps.cli.history_table import expected_table, history_table
@@ -36,7 +36,6 @@ from ledger.store import Ledger
 from schemas.report import Report
 from schemas.report_page import as_html
 
-_EDITION = re.compile(r"[1-9][0-9]{0,8}")
 _PIPE_WIDTH = 200  # characters, where the output is no terminal: nothing is cut off
 _day = click.DateTime(["%Y-%m-%d"])
 
@@ -179,7 +178,7 @@ def _report(settings: Settings, name: str) -> Report:
     agreement, _, rest = name.partition("/")
     period_text, _, edition_text = rest.partition("/")
     period = Period.parse(period_text)
-    if edition_text and not _EDITION.fullmatch(edition_text):
+    if edition_text and not EDITION.fullmatch(edition_text):
         raise UnusableInput("a delivery is named AGREEMENT/PERIOD or AGREEMENT/PERIOD/EDITION")
     with opened(settings.resolved_database_url) as engine:
         ledger = Ledger(engine, utc_now, origin=socket.gethostname())

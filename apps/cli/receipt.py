@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import re
 import socket
 from dataclasses import asdict
 from pathlib import Path
@@ -18,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from apps.cli.delivery_names import delivery_parts
 from core.clock import utc_now
 from core.database import opened
 from core.errors import UnusableInput
-from core.ids import checked_name
 from core.period import Period
 from core.settings import Settings
 from core.text import printable
@@ -39,7 +38,6 @@ from schemas.receipts import (
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 _folder = click.Path(path_type=Path, file_okay=False, exists=True)
-_EDITION = re.compile(r"[1-9][0-9]{0,8}")
 _PIPE_WIDTH = 200  # characters, where the output is no terminal: nothing is cut off
 
 
@@ -129,7 +127,7 @@ def export(settings: Settings, delivery: str, folder: Path) -> None:
 
     ssh-keygen -Y verify -n gla-receipt checks them, with the public key that signed the agreement.
     """
-    agreement, period, edition = _parts(delivery)
+    agreement, period, edition = delivery_parts(delivery)
     with opened(settings.resolved_database_url) as engine:
         ledger = Ledger(engine, utc_now, origin=socket.gethostname())
         found = ledger.get(agreement, Period.parse(period), edition)
@@ -154,13 +152,6 @@ def close(settings: Settings, case: int, reason: str) -> None:
 
     closed = close_case(open_services(settings).ledger, case, reason, getpass.getuser())
     click.echo(f"case {closed.number} on {closed.delivery} is closed")
-
-
-def _parts(delivery: str) -> tuple[str, str, int]:
-    names = delivery.split("/")
-    if len(names) == 3 and _EDITION.fullmatch(names[2]):
-        return checked_name(names[0], "the id of an agreement"), names[1], int(names[2])
-    raise UnusableInput("a delivery is named AGREEMENT/PERIOD/EDITION")
 
 
 def _cells(case: Case) -> tuple[str, ...]:

@@ -13,11 +13,10 @@ from ledger.removal import remove_bodies
 def forget_events(services: Services) -> int:
     """Remove the bodies of events whose retention (`GLA_DELIVERY__EVENT_DAYS`) is over; returns how many.
 
-    A checkpoint witnesses the removal at once, so that nobody can take it back unseen.
+    The checkpoint that the caller writes then witnesses the removal, so that nobody can take it back unseen.
     """
     term = timedelta(days=services.settings.delivery.event_days)
     count = remove_bodies(services.ledger, to_rfc3339(services.clock() - term))
     if count:
         evidence.forget(services)
-        services.checkpoint()
     return count

@@ -27,7 +27,7 @@ from keys import notes
 from keys.roles import Role
 from ledger.checkpoints import Checkpoint, Verifier, parse_checkpoint, read_notes, verified_checkpoint
 from ledger.deliveries import Claim, Delivery
-from ledger.events import Event
+from ledger.events import Event, has_any
 from ledger.leaves import body_json
 from ledger.tree import Tree
 from ledger.vocabulary import Action
@@ -62,10 +62,12 @@ def _root(services: Services) -> Path:
 
 def forget(services: Services) -> None:
     """Remove what is kept of deliveries whose events were removed by rule: it proves nothing any more."""
-    for folder in _root(services).glob("[0-9a-f]*"):
-        if not services.ledger.events_of(folder.name):
-            with disk_errors():
-                shutil.rmtree(folder)
+    with reading(services.engine) as connection:
+        kept = list(_root(services).glob("[0-9a-f]*"))
+        forgotten = [folder for folder in kept if not has_any(connection, folder.name)]
+    for folder in forgotten:
+        with disk_errors():
+            shutil.rmtree(folder)
 
 
 def export(services: Services, agreement_id: str, period: Period, edition: int) -> bytes:

@@ -20,8 +20,8 @@ from keys.published import KeyHistory, PublishedKey
 from keys.roles import Role
 from keys.sshsig import Namespace
 from ledger.checkpoints import Checkpoint, verified_checkpoint
-from ledger.leaves import DOMAIN, NONCE_BYTES
-from ledger.merkle import is_beginning, is_included, leaf_hash
+from ledger.leaves import NONCE_BYTES, leaf_of_json
+from ledger.merkle import is_beginning, is_included
 from ledger.vocabulary import Action
 from schemas.agreement import Agreement, load_agreement
 from schemas.manifest import MANIFEST_NAME, Manifest
@@ -149,7 +149,7 @@ class _Case:
         for event in self._document["events"]:
             nonce, content = bytes.fromhex(event["nonce"]), event["body"].encode()
             body, proof = parse_json(content, "an event"), _hashes(event["proof"])
-            leaf = leaf_hash(DOMAIN + nonce + content)
+            leaf = leaf_of_json(nonce, content)
             included = is_included(leaf, body["seq"] - 1, self._newest.size, proof, self._newest.root)
             if not included or len(nonce) != NONCE_BYTES:
                 return False
