@@ -7,7 +7,9 @@ import re
 import signal
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from apps.dropzone.namespace import DELIVERIES, segments
@@ -125,27 +127,29 @@ class Sessions:
         running = _Running(pid, session, log, SessionSpool(self._spool, session.id), connection)
         self._running[pid] = running
         logger.info("session %s: %s from %s", session.id, name, session.address)
-        with self._owner.acting():
-            try:
-                running.spool.ensure()
-            except OSError as error:
-                logger.error("session %s: the spool fails with %s", session.id, type(error).__name__)  # noqa: TRY400
-                self._stop(running, "it cannot be recorded")
+        if not self._recorded(running, running.spool.ensure):
+            self._stop(running, "it cannot be recorded")
         return running
 
     def _close(self, running: _Running, closed: Closed) -> None:
         if closed.writing:
             self._landing.take(closed.path, running.session, complete=closed.by_client)
             return
-        pickup = self._pickup(running.session, closed)
-        if pickup is None:
+        read = self._pickup(running.session, closed)
+        if read is None:
             return
+        if not self._recorded(running, partial(running.spool.append, read)):
+            self._stop(running, "it cannot be recorded")
+
+    def _recorded(self, running: _Running, step: Callable[[], None]) -> bool:
+        """Do a step with the session's spool, as its owner; False if it fails. To end a session is not the owner's."""
         with self._owner.acting():
             try:
-                running.spool.append(pickup)
+                step()
             except OSError as error:
                 logger.error("session %s: the spool fails with %s", running.session.id, type(error).__name__)  # noqa: TRY400
-                self._stop(running, "it cannot be recorded")
+                return False
+        return True
 
     def _pickup(self, session: Session, closed: Closed) -> Pickup | None:
         names = segments(closed.path)
@@ -176,11 +180,7 @@ class Sessions:
         running = self._running.pop(pid)
         for closed in running.log.left():
             self._close(running, closed)
-        with self._owner.acting():
-            try:
-                running.spool.finish()
-            except OSError as error:  # it is handed over at the next start
-                logger.error("session %s: the spool fails with %s", running.session.id, type(error).__name__)  # noqa: TRY400
+        self._recorded(running, running.spool.finish)  # else it is handed over at the next start
         logger.info("session %s: over", running.session.id)
 
 

@@ -249,6 +249,27 @@ def test_what_it_writes_in_the_drop_zone_is_the_owners_of_that(stopped, tmp_path
     assert {path.stat().st_mode & 0o777 for path in made} == {0o640}
 
 
+def test_a_session_that_cannot_be_recorded_is_ended_at_once(stopped, tmp_path):
+    """Also where the drop zone belongs to a user who may end nobody's session."""
+    nobody = pwd.getpwnam("nobody")
+    subprocess.run(["chown", "-R", f"{nobody.pw_uid}:{nobody.pw_gid}", stopped.root], check=True)
+    with stopped.running():
+        (stopped.root / "spool").chmod(0o500)
+        place = at(stopped, tmp_path)
+        command = ["sftp", *place.ssh_options, "-P", str(place.port), "-b", "-", "fonds@127.0.0.1"]
+        client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path)
+        assert client.stdin is not None
+        client.stdin.write(b"ls\n")
+        client.stdin.flush()
+        until(lambda: client.poll() is not None, f"it is ended: {stopped.log}", 60)
+        client.communicate(timeout=60)
+        assert client.returncode != 0
+        assert "it cannot be recorded" in stopped.log
+        assert "the log of a session" not in stopped.log
+        (stopped.root / "spool").chmod(0o750)
+        until(lambda: place.sftp("ls").returncode == 0, "the next one is served")
+
+
 def test_a_file_whose_name_the_log_cannot_tell_does_not_stay(zone, tmp_path):
     (zone.root / "incoming/fonds/GLA-1").mkdir(parents=True)
     place = at(zone, tmp_path)
