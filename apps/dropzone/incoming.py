@@ -26,9 +26,9 @@ from core.errors import UnusableInput
 from core.ids import checked_name, new_id
 from core.settings import DropzoneSettings
 from schemas.accounts import INCOMING, Upload, ticket_name
-from schemas.receipts import RECEIPT_NAME, RECEIPTS
+from schemas.receipts import RECEIPT_NAME, RECEIPTS, SIGNATURE_BYTES
 
-__all__ = ["FILES", "INCOMING", "RECEIPTS", "RECEIPT_FILES", "Area", "Limits", "Receiving"]
+__all__ = ["FILES", "INCOMING", "RECEIPTS", "RECEIPT_FILES", "Area", "Limits", "Receiving", "areas"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _DRAFT = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -67,6 +67,7 @@ class Kind:
 
 FILES = Kind(INCOMING, folders=1)  # one folder for each agreement
 RECEIPT_FILES = Kind(RECEIPTS, folders=0, names=RECEIPT_NAME)
+_RECEIPT_LIMITS = Limits(size=SIGNATURE_BYTES, files=64)  # that may wait at a time, with their signatures
 
 
 class Area:
@@ -154,6 +155,12 @@ class Area:
             yield folder
         finally:
             os.close(folder)
+
+
+def areas(incoming: Path, name: str, limits: Limits) -> dict[str, Area]:
+    """What the recipient `name` may send: files to `incoming`, within `limits`, and receipts to the one beside it."""
+    receipts = incoming.with_name(RECEIPTS)
+    return {INCOMING: Area(incoming / name, limits), RECEIPTS: Area(receipts / name, _RECEIPT_LIMITS, RECEIPT_FILES)}
 
 
 class Receiving:

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import paramiko
 from paramiko import sftp
 
-from apps.dropzone.incoming import INCOMING, RECEIPT_FILES, RECEIPTS, Area, Limits, Receiving
+from apps.dropzone.incoming import Area, Limits, Receiving, areas
 from apps.dropzone.login import Login
 from apps.dropzone.namespace import Namespace, Node, segments
 from apps.dropzone.reading import READ_BYTES, Reading, Session
 from apps.dropzone.spool import SessionSpool
 from core.ids import new_id
 from core.ssh_packets import send
-from schemas.receipts import SIGNATURE_BYTES
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -52,7 +51,6 @@ _MOST_HANDLES = 64  # files, and as many folders; OpenSSH's client has one open,
 _PACKET_BYTES = READ_BYTES + 1024
 _DATA = struct.Struct(">IBII")  # an answer with data: its length, kind, request and the length of the data
 _LIMITS = "limits@openssh.com"  # OpenSSH's PROTOCOL, section 4.8: lets its client ask for more at once
-_RECEIPTS = Limits(size=SIGNATURE_BYTES, files=64)  # that may wait at a time, with their signatures
 _SENDING = os.O_WRONLY | os.O_CREAT  # and perhaps O_TRUNC or O_EXCL; a file here is always a new one
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_EXCL
 
@@ -89,11 +87,7 @@ class RecipientFiles(paramiko.SFTPServerInterface):
         self.session = Session(new_id(), name, server.address, server.offer.fingerprint)
         self._login = server
         self._namespace = Namespace(deliveries / name)
-        receipts = incoming.with_name(RECEIPTS)  # which lies beside it
-        self._areas = {
-            INCOMING: Area(incoming / name, limits),
-            RECEIPTS: Area(receipts / name, _RECEIPTS, RECEIPT_FILES),
-        }
+        self._areas = areas(incoming, name, limits)
         self._spool = SessionSpool(spool, self.session.id)
         self._open: set[Reading] = set()
         self._receiving: set[Receiving] = set()

@@ -14,15 +14,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from apps.dropzone.incoming import FILES, INCOMING, RECEIPT_FILES, RECEIPTS, Area, Limits, Receiving
+from apps.dropzone.incoming import INCOMING, RECEIPTS, Area, Limits, Receiving, areas
 from apps.dropzone.namespace import segments
 from apps.dropzone.reading import Session
 from apps.openssh.owner import Owner
-from schemas.receipts import SIGNATURE_BYTES
 
 logger = logging.getLogger(__name__)
 
-_RECEIPTS = Limits(size=SIGNATURE_BYTES, files=64)
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1024 * 1024
 _LEFT_SECONDS = 60.0  # a file that no session can be writing any more
@@ -34,10 +32,7 @@ class Landing:
     def __init__(self, chroot: Path, root: Path, name: str, owner: Owner, limits: Limits) -> None:
         self._chroot = chroot
         self._owner = owner
-        self._areas = {
-            INCOMING: Area(root / INCOMING / name, limits, FILES),
-            RECEIPTS: Area(root / RECEIPTS / name, _RECEIPTS, RECEIPT_FILES),
-        }
+        self._areas = areas(root / INCOMING, name, limits)
 
     def take(self, path: str, session: Session, *, complete: bool) -> None:
         """Take the file that was closed at `path`, as the client named it; what is not complete is removed."""

@@ -112,14 +112,11 @@ class OpensshZone:
     def _once(self) -> None:
         """Handle what there is to read, sshd's own words first: they say which key a session belongs to."""
         events = self._selector.select(_TICK_SECONDS)
-        for key, _ in sorted(events, key=lambda event: event[0].fileobj in self._sockets()):
+        for key, _ in sorted(events, key=lambda event: isinstance(event[0].fileobj, socket.socket)):
             try:
                 key.data()
             except Exception as error:  # noqa: BLE001 - what one session does must not end the others
                 unexpected("the log of a session", error)
-
-    def _sockets(self) -> list[socket.socket]:
-        return [each.chroot.log for each in self._recipients.values()]
 
     def _tick(self) -> None:
         self._read_accounts()
