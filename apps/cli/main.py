@@ -7,7 +7,10 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import logging
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
@@ -142,5 +145,21 @@ def _fail(error: GlaError) -> NoReturn:
     sys.exit(error.exit_code)
 
 
+def program() -> None:
+    """`main` as a program of its own, which after an error ends at once: a thread of a library that still reads while
+    Python is taken down would abort it, with another exit code.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        if not isinstance(end.code, int) or end.code == 0:
+            raise
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # who reads it has gone
+                stream.flush()
+        os._exit(end.code)
+
+
 if __name__ == "__main__":
-    main()
+    program()
