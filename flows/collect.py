@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from prefect import flow, get_run_logger
 
+from core.database import reading
 from core.settings import Settings
 from flows.steps.accounts import write_accounts
 from flows.steps.pickups import record_pickups
 from flows.steps.receipts import take_receipts
 from flows.wiring import open_services
 from ledger.receipts import cases
+from ledger.tree import Tree
 
 
 @flow(name="collect", persist_result=False)
@@ -22,10 +24,10 @@ def collect() -> int:
     """
     services = open_services(Settings())
     write_accounts(services)
-    known = {case.number for case in cases(services.engine)}
+    with reading(services.engine) as connection:
+        before = Tree(connection).size()
     count = record_pickups(services) + take_receipts(services)
-    for case in cases(services.engine):
-        if case.number not in known:
-            told = (case.number, case.recipient, case.delivery, case.reason)
-            get_run_logger().warning("case %d: %s does not accept %s: %s", *told)
+    for case in cases(services.engine, after=before):
+        told = (case.number, case.recipient, case.delivery, case.reason)
+        get_run_logger().warning("case %d: %s does not accept %s: %s", *told)
     return count

@@ -128,9 +128,9 @@ def of_agreement(connection: Connection, agreement_id: str, action: Action) -> l
     return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
 
 
-def of_actions(connection: Connection, *actions: Action) -> list[Event]:
-    """Everything of these kinds, oldest first. For kinds that are rare."""
-    wanted = events.c.action.in_([action.value for action in actions]) & _WHOLE
+def of_actions(connection: Connection, *actions: Action, after: int = 0) -> list[Event]:
+    """Everything of these kinds that comes after event number `after`, oldest first. For kinds that are rare."""
+    wanted = events.c.action.in_([action.value for action in actions]) & (events.c.seq > after) & _WHOLE
     return [_event(row) for row in connection.execute(select(events).where(wanted).order_by(events.c.seq))]
 
 

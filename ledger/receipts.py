@@ -101,18 +101,16 @@ def signed_receipts(ledger: Ledger, delivery_id: str) -> list[tuple[str | None, 
     return found
 
 
-def cases(engine: Engine) -> list[Case]:
-    """Every case, open ones too, oldest first."""
+def cases(engine: Engine, *, after: int = 0) -> list[Case]:
+    """Every case, open ones too, oldest first; only those that were opened after event number `after`."""
     with reading(engine) as connection:
-        found = events.of_actions(connection, Action.DELIVERY_REJECTED, Action.CASE_CLOSED)
+        found = events.of_actions(connection, Action.DELIVERY_REJECTED, Action.CASE_CLOSED, after=after)
     opened = {event.body.seq: _opened(event) for event in found if event.body.action == Action.DELIVERY_REJECTED}
     for event in found:
         if event.body.action == Action.CASE_CLOSED:
-            detail = loads(event.body.detail)
-            case = opened.get(detail["case"])
-            if case is not None:  # else the body of its event was removed by rule
-                told = replace(case, closed=event.body.at, closed_by=event.body.actor, outcome=detail["outcome"])
-                opened[case.number] = told
+            case = opened.get(loads(event.body.detail)["case"])
+            if case is not None:  # else it was opened before, or the body of its event was removed by rule
+                opened[case.number] = _closed(case, event)
     return list(opened.values())
 
 
@@ -123,7 +121,7 @@ def close_case(ledger: Ledger, number: int, outcome: str, actor: str) -> Case:
     case = next((each for each in cases(ledger.engine) if each.number == number), None)
     if case is None or case.closed is not None:
         raise UnusableInput(f"there is no open case {number}: run gla receipt list")
-    ledger.record(
+    event = ledger.record(
         Action.CASE_CLOSED,
         f"case:{number}",
         Result.OK,
@@ -133,7 +131,7 @@ def close_case(ledger: Ledger, number: int, outcome: str, actor: str) -> Case:
         case.delivery_id,
         once=f"case closed {number}",
     )
-    return next(each for each in cases(ledger.engine) if each.number == number)
+    return _closed(case, event)
 
 
 def _opened(event: Event) -> Case:
@@ -148,3 +146,9 @@ def _opened(event: Event) -> Case:
         agreement_id=event.body.agreement_id,
         delivery_id=event.body.delivery_id,
     )
+
+
+def _closed(case: Case, event: Event) -> Case:
+    """As the event that closed it tells."""
+    outcome = loads(event.body.detail)["outcome"]
+    return replace(case, closed=event.body.at, closed_by=event.body.actor, outcome=outcome)

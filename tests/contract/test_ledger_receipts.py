@@ -7,18 +7,20 @@ from json import loads
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from core.clock import to_rfc3339
+from core.database import reading
 from core.errors import DestinationUnreachable, UnusableInput
 from core.period import Period
-from ledger import expiry
+from ledger import events, expiry
 from ledger.deliveries import Delivery, FileReading, Pickup
 from ledger.history import history
 from ledger.receipts import Receipt, Signed, cases, close_case, record_receipt, signed_receipts
 from ledger.removal import remove_bodies
 from ledger.states import State
 from ledger.store import Ledger
+from ledger.tree import Tree
 from ledger.verify import verify
 from ledger.vocabulary import Action, Result
 from tests.ledger_world import AGREEMENT, JANUARY, Clock, claim, deliver, extract, new_ledger, publish, seal
@@ -125,10 +127,38 @@ def test_a_negative_receipt_opens_a_case_that_an_operator_closes(ledger: Ledger)
     assert delivery(ledger).state is State.PUBLISHED
     closed = close_case(ledger, case.number, "delivered again", "operator")
     assert (closed.outcome, closed.closed_by) == ("delivered again", "operator")
+    assert cases(ledger.engine) == [closed]
     assert [row.case for row in history(ledger.engine)] == [None]
     with pytest.raises(UnusableInput, match="no open case"):
         close_case(ledger, case.number, "again", "operator")
     assert verify(ledger.engine, []).deliveries == 1
+
+
+def test_what_opened_after_a_moment_is_found_without_the_cases_before_it(ledger: Ledger) -> None:
+    deliver(ledger)
+    record_receipt(ledger, receipt(ledger, "damaged"))
+    [first] = cases(ledger.engine)
+    with reading(ledger.engine) as connection:
+        before = Tree(connection).size()
+    close_case(ledger, first.number, "delivered again", "operator")
+    record_receipt(ledger, receipt(ledger, "content"))
+    assert [case.reason for case in cases(ledger.engine, after=before)] == ["content"]
+
+
+def test_to_close_a_case_reads_the_cases_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver(ledger)
+    record_receipt(ledger, receipt(ledger, "damaged"))
+    [case] = cases(ledger.engine)
+    asked: list[tuple[Action, ...]] = []
+    of_actions = events.of_actions
+
+    def counted(connection: Connection, *actions: Action, after: int = 0) -> list[events.Event]:
+        asked.append(actions)
+        return of_actions(connection, *actions, after=after)
+
+    monkeypatch.setattr(events, "of_actions", counted)
+    close_case(ledger, case.number, "delivered again", "operator")
+    assert len(asked) == 1
 
 
 def test_a_case_goes_with_the_details_of_its_delivery(ledger: Ledger, clock: Clock) -> None:
