@@ -1,10 +1,11 @@
-"""Where a server of S3 listens, and how the place of its key is written: for sources and destinations alike."""
+"""Where a server of S3 listens, how its key is written and where that is: for sources and destinations alike."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
+from core.discreet import discreet
 from core.errors import UnusableInput
 
 SECRET_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/?[^/\x00-\x1f].*")
@@ -25,3 +26,12 @@ def checked_endpoint(text: str) -> str:
     if not host or rest or not (plain or parts.scheme == "https"):
         raise UnusableInput("--endpoint is https://HOST or https://HOST:PORT, with nothing after it")
     return text.rstrip("/")
+
+
+@discreet
+def key_pair(key: str, what: str) -> tuple[str, str]:
+    """The access key ID and the secret of ACCESS_KEY_ID:SECRET_ACCESS_KEY; `UnusableInput`, of `what`, if it is not."""
+    access, colon, secret = key.partition(":")
+    if not (access and colon and secret):
+        raise UnusableInput(f"the secret of {what} is ACCESS_KEY_ID:SECRET_ACCESS_KEY")
+    return access, secret

@@ -24,7 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
 from core.clock import utc_now
 from core.discreet import discreet
-from core.errors import DestinationRefused, DestinationUnreachable, GlaError, StorageFull, UnusableInput
+from core.endpoint import key_pair
+from core.errors import DestinationRefused, DestinationUnreachable, GlaError, StorageFull
 
 FOREIGN = (Boto3Error, BotoCoreError, ClientError, OSError)
 Retention = Literal["GOVERNANCE", "COMPLIANCE"]
@@ -73,9 +74,7 @@ def _descriptions() -> botocore.loaders.Loader:
 @discreet
 def open_client(destination: S3Destination) -> Any:
     """A client that speaks to the endpoint and to nothing else."""
-    access, colon, secret = destination.key().partition(":")
-    if not (access and colon and secret):
-        raise UnusableInput("the secret of an S3 destination is ACCESS_KEY_ID:SECRET_ACCESS_KEY")
+    access, secret = key_pair(destination.key(), "an S3 destination")
     session = botocore.session.Session(session_vars=_NOTHING_FROM_ELSEWHERE)
     session.register_component("data_loader", _descriptions())
     return session.create_client(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from core.discreet import discreet
-from core.errors import UnusableInput
+from core.endpoint import key_pair
 from core.settings import SourceSettings
 
 
@@ -78,7 +78,4 @@ class S3Place:
 
     @discreet
     def _credentials(self) -> tuple[str, str]:
-        access, colon, secret = self.key().partition(":")
-        if not (access and colon and secret):
-            raise UnusableInput("the secret of an S3 source is ACCESS_KEY_ID:SECRET_ACCESS_KEY")
-        return access, secret
+        return key_pair(self.key(), "an S3 source")
