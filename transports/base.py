@@ -124,6 +124,16 @@ def _checked_segment(segment: str) -> str:
     return segment
 
 
+def staging_name(delivery: str, token: str) -> str:
+    """The folder, beside that of the delivery, in which the attempt `token` (letters and digits) writes it."""
+    return f"{STAGING_PREFIX}{delivery}-{token}"
+
+
+def is_staging_of(delivery: str, name: str) -> bool:
+    """Whether any attempt at the delivery writes there: `edition-1` must not touch what belongs to `edition-1-b`."""
+    return name.rpartition("-")[0] == f"{STAGING_PREFIX}{delivery}"
+
+
 def digested(name: str, blocks: Iterable[bytes]) -> Receipt:
     """The receipt of a file of these bytes."""
     digest = hashlib.sha256()

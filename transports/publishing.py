@@ -23,7 +23,15 @@ from pathlib import Path, PurePosixPath
 
 from core.errors import DeliveryBusy, DestinationError, GlaError, ReadBackMismatch, UnusableInput
 from core.ids import checked_name
-from transports.base import STAGING_PREFIX, Destination, FolderTransport, ObjectTransport, Receipt, digested
+from transports.base import (
+    Destination,
+    FolderTransport,
+    ObjectTransport,
+    Receipt,
+    digested,
+    is_staging_of,
+    staging_name,
+)
 from transports.outgoing import local_blocks
 
 Approval = Callable[[tuple[Receipt, ...]], None]
@@ -68,7 +76,7 @@ def has_appeared(transport: Destination, directory: str, mark: str) -> bool:
 def _by_rename(
     transport: FolderTransport, files: Mapping[str, Path], directory: PurePosixPath, token: str, approve: Approval
 ) -> tuple[Receipt, ...]:
-    staging = f"{directory.parent}/{STAGING_PREFIX}{directory.name}-{token}"
+    staging = f"{directory.parent}/{staging_name(directory.name, token)}"
     _adopt(transport, directory, staging)
     try:
         receipts = _stage(transport, files, staging)
@@ -116,10 +124,8 @@ def _can_go_on(error: BaseException) -> bool:
 def _adopt(transport: FolderTransport, directory: PurePosixPath, staging: str) -> None:
     """What an earlier attempt left becomes ours: with its name, that attempt loses it."""
     parent = str(directory.parent)
-    ours = f"{STAGING_PREFIX}{directory.name}"
     transport.make_directory(parent)
-    found = [f"{parent}/{name}" for name in transport.list(parent) if name.rpartition("-")[0] == ours]
-    # `edition-1` must not touch what belongs to `edition-1-b`
+    found = [f"{parent}/{name}" for name in transport.list(parent) if is_staging_of(directory.name, name)]
     for left in sorted(found, key=lambda name: name != staging):
         if transport.stat(staging) is None:
             transport.rename(left, staging)

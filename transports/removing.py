@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from core.errors import ReadBackMismatch
-from transports.base import STAGING_PREFIX, Destination, FolderTransport
+from transports.base import STAGING_PREFIX, Destination, FolderTransport, is_staging_of
 
 
 def remove(transport: Destination, directory: str, mark: str) -> bool:
@@ -23,7 +23,7 @@ def remove(transport: Destination, directory: str, mark: str) -> bool:
     if isinstance(transport, FolderTransport):
         if transport.stat(parent) is None:
             return False
-        hidden = f"{parent}/{STAGING_PREFIX}removed-{place.name}"
+        hidden = f"{parent}/{_hidden(place)}"
         transport.delete(hidden)  # what a try before this one left
         if was_there:
             transport.rename(directory, hidden)
@@ -41,6 +41,10 @@ def _left(transport: Destination, place: PurePosixPath) -> list[str]:
     """What stands beside it, out of sight, and belongs to it; and the delivery itself."""
     if transport.stat(str(place.parent)) is None:
         return []
-    ours = {f"{STAGING_PREFIX}removed-{place.name}", place.name}
+    ours = {_hidden(place), place.name}
     names = transport.list(str(place.parent))
-    return [name for name in names if name in ours or name.rpartition("-")[0] == f"{STAGING_PREFIX}{place.name}"]
+    return [name for name in names if name in ours or is_staging_of(place.name, name)]
+
+
+def _hidden(place: PurePosixPath) -> str:
+    return f"{STAGING_PREFIX}removed-{place.name}"
