@@ -22,6 +22,7 @@ from schemas.invalid import places
 from schemas.spans import count, covers
 
 ACCOUNTS_NAME = "accounts.json"  # beside `deliveries/`, `incoming/` and `spool/` in the drop zone
+SPOOL = "spool"  # what was picked up, a file for each session
 INCOMING = "incoming"  # with a folder for each recipient, and in it one for each agreement under which it may send
 
 # What the SSH server of the drop zone can verify. Security keys (sk-) and certificates are not among it.

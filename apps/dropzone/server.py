@@ -34,11 +34,10 @@ from apps.dropzone.namespace import DELIVERIES
 from apps.dropzone.spool import recover
 from core.errors import KeyUnusable, UnusableInput
 from core.settings import DropzoneSettings
-from schemas.accounts import ACCOUNTS_NAME
+from schemas.accounts import ACCOUNTS_NAME, SPOOL
 
 logger = logging.getLogger(__name__)
 
-SPOOL = "spool"
 _TICK_SECONDS = 0.5
 _KILL_SECONDS = 15.0  # a process that was told to end and does not is killed
 _FOLDER_MODE = 0o750

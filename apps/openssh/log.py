@@ -46,7 +46,6 @@ class Closed:
     path: str
     writing: bool
     spans: Spans  # bytes that were sent
-    written: int  # bytes, repeated ones too
     by_client: bool  # closed by the client, and all of what was read or written is known to be done
     started: str
     ended: str
@@ -100,7 +99,7 @@ class SessionLog:
         connection that broke.
         """
         handles = [self._handles.pop(number) for number in sorted(self._handles)]
-        return [self._of(handle, 0, by_client=False) for handle in handles]
+        return [self._of(handle, by_client=False) for handle in handles]
 
     def _read(self, found: re.Match[str]) -> None:
         self._asked = (found[1], int(found[2]), int(found[3]))
@@ -139,7 +138,7 @@ class SessionLog:
             return None
         handle = self._handles.pop((exact or named)[0])
         fine = found[1] is None and bool(exact)  # otherwise a line of the log was lost, or the disk took not all
-        return self._of(handle, totals[1], by_client=fine)
+        return self._of(handle, by_client=fine)
 
     def _begun(self, found: re.Match[str]) -> None:
         self.address = found[1]
@@ -147,5 +146,5 @@ class SessionLog:
     def _over(self, found: re.Match[str]) -> None:  # noqa: ARG002 - a step like the others
         self.over = True
 
-    def _of(self, handle: _Handle, written: int, *, by_client: bool) -> Closed:
-        return Closed(handle.path, handle.writing, handle.spans, written, by_client, handle.started, self._now())
+    def _of(self, handle: _Handle, *, by_client: bool) -> Closed:
+        return Closed(handle.path, handle.writing, handle.spans, by_client, handle.started, self._now())

@@ -39,11 +39,10 @@ from apps.openssh.sessions import Logins, Sessions
 from apps.openssh.users import former, user_of
 from core.errors import GlaError, UnusableInput, unexpected
 from core.settings import DropzoneSettings
-from schemas.accounts import ACCOUNTS_NAME, Accounts, blob_fingerprint
+from schemas.accounts import ACCOUNTS_NAME, SPOOL, Accounts, blob_fingerprint
 
 logger = logging.getLogger(__name__)
 
-SPOOL = "spool"
 _TICK_SECONDS = 0.5
 _FOLLOW_SECONDS = 1.0  # a delivery that appeared is seen after at most this, and ten times what looking takes
 _STOP_SECONDS = 10.0

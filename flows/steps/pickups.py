@@ -14,7 +14,7 @@ from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger.deliveries import FileReading
 from ledger.deliveries import Pickup as Reading
-from schemas.accounts import Pickup
+from schemas.accounts import SPOOL, Pickup
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def record_pickups(services: Services) -> int:
     did not write is kept aside as `.rejected` and logged, after its other lines: it never stops the others.
     """
     count = 0
-    for path in sorted((services.settings.dropzone_dir / "spool").glob("*.jsonl")):
+    for path in sorted((services.settings.dropzone_dir / SPOOL).glob("*.jsonl")):
         try:
             lines = path.read_bytes().splitlines()
         except FileNotFoundError:  # another collector was here first
