@@ -16,15 +16,15 @@ from typing import Any
 import polars as pl
 
 from agreements import store
-from agreements.rules import AgreementState
 from core.clock import dutch_date
 from core.database import reading
-from core.errors import GlaError, LedgerUnavailable, UnusableInput
+from core.errors import GlaError, UnusableInput
 from core.period import Period
 from flows.sources.base import Source
 from flows.sources.plan import ExtractionPlan
 from flows.steps import extract
 from flows.steps.agree import unaltered
+from flows.steps.each_active import of_each_active
 from flows.wiring import Services
 from schemas.agreement import Agreement
 from schemas.compiler import CompiledTable, compile_table
@@ -69,17 +69,15 @@ def drift(services: Services, agreement_id: str) -> list[Drift]:
 
 def drift_of_all(services: Services) -> tuple[list[Drift], int]:
     """The differences for every active agreement, and how many there are; what cannot be compared is drift too."""
-    with reading(services.engine) as connection:
-        active = store.list_agreements(connection, AgreementState.ACTIVE)
     found: list[Drift] = []
-    for stored in active:
-        try:
-            found += drift(services, stored.id)
-        except GlaError as error:
-            if isinstance(error, LedgerUnavailable):
-                raise
-            found.append(Drift(stored.id, None, "unreadable", f"{error.code}: {error}"))
-    return found, len(active)
+    count = 0
+    for agreement_id, drifts in of_each_active(services, lambda each: drift(services, each)):
+        count += 1
+        if isinstance(drifts, GlaError):
+            found.append(Drift(agreement_id, None, "unreadable", f"{drifts.code}: {drifts}"))
+        else:
+            found += drifts
+    return found, count
 
 
 def _compared(agreement: Agreement, source: Source, period: Period) -> Iterator[Drift]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agreements import store
-from agreements.rules import AgreementState
 from core.clock import to_rfc3339
 from core.database import reading
-from core.errors import GlaError, LedgerUnavailable
+from core.errors import GlaError
 from flows.steps.agree import agree
+from flows.steps.each_active import of_each_active
 from flows.steps.planning import HORIZON, planned
 from flows.wiring import Services
 from ledger import deliveries
@@ -42,19 +42,15 @@ def outlook(services: Services, choice: Choice) -> tuple[list[Expected], list[st
     """What is overdue, oldest first, then what falls due within `HORIZON`; and a line for each agreement, of those that
     are active, under which nothing may be delivered. Of the choice the states and times do not count.
     """
-    with reading(services.engine) as connection:
-        active = store.list_agreements(connection, AgreementState.ACTIVE)
     found: list[Expected] = []
     problems: list[str] = []
-    for stored in active:
-        if not _fits(choice, stored):
-            continue
-        try:
-            found += _expected(services, agree(services, stored.id))
-        except LedgerUnavailable:
-            raise
-        except GlaError as error:
-            problems.append(f"{error.code}: {error}")
+    for _, expected in of_each_active(
+        services, lambda each: _expected(services, agree(services, each)), lambda stored: _fits(choice, stored)
+    ):
+        if isinstance(expected, GlaError):
+            problems.append(f"{expected.code}: {expected}")
+        else:
+            found += expected
     chosen = [each for each in found if choice.period in (None, each.period)]
     return sorted(chosen, key=lambda each: (not each.overdue, each.due, each.agreement)), problems
 

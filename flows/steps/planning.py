@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from agreements import store
-from agreements.rules import AgreementState
 from core.clock import to_rfc3339
-from core.database import reading
-from core.errors import GlaError, LedgerUnavailable
+from core.errors import GlaError
 from core.period import Period
 from flows.steps.agree import agree
+from flows.steps.each_active import of_each_active
 from flows.wiring import Services
 from ledger.states import STOPPED
 from schemas.agreement import Agreement, Frequency
@@ -34,17 +32,13 @@ class Due:
 
 def due_deliveries(services: Services) -> tuple[list[Due], list[str]]:
     """What is due up to `HORIZON` ahead and was not begun, and one line per agreement that may not deliver."""
-    with reading(services.engine) as connection:
-        active = store.list_agreements(connection, AgreementState.ACTIVE)
     due: list[Due] = []
     problems: list[str] = []
-    for stored in active:
-        try:
-            due.extend(_due(services, agree(services, stored.id)))
-        except GlaError as error:
-            if isinstance(error, LedgerUnavailable):
-                raise
-            problems.append(f"{error.code}: {error}")
+    for _, found in of_each_active(services, lambda each: _due(services, agree(services, each))):
+        if isinstance(found, GlaError):
+            problems.append(f"{found.code}: {found}")
+        else:
+            due += found
     return sorted(due, key=lambda item: item.at), problems
 
 
