@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a reset and drops what is not sent
+_TICK_SECONDS = 0.05  # after which a thread that waits looks whether it still should
 
 
 class CuttableProxy:
@@ -83,6 +84,8 @@ class CuttableProxy:
                 return
             server = self._connect()
             self._sockets += [client, server]
+            for end in (client, server):
+                end.settimeout(_TICK_SECONDS)
             for source, target, upward in [(client, server, True), (server, client, False)]:
                 thread = threading.Thread(target=self._carry, args=(source, target, upward))
                 self._threads.append(thread)
@@ -95,22 +98,29 @@ class CuttableProxy:
         server.connect(str(self._target))
         return server
 
+    def _send(self, target: socket.socket, block: bytes) -> None:
+        """All of it, however long its reader takes: a time limit on `sendall` would not tell how much went."""
+        left = memoryview(block)
+        while left and not self._closed.is_set():
+            with contextlib.suppress(TimeoutError):
+                left = left[target.send(left) :]
+
     def _carry(self, source: socket.socket, target: socket.socket, upward: bool) -> None:
         answered = 0
         while not self._closed.is_set():
             try:
-                source.settimeout(0.05)
                 if self._stalled.is_set():
-                    self._closed.wait(0.05)
+                    self._closed.wait(_TICK_SECONDS)
                     continue
-                block = source.recv(65536)
+                try:
+                    block = source.recv(65536)
+                except TimeoutError:
+                    continue
                 if not block:
                     target.shutdown(socket.SHUT_WR)
                     return
                 room = len(block) if upward or self._every is None else self._every - answered
-                target.sendall(block[:room])
-            except TimeoutError:
-                continue
+                self._send(target, block[:room])
             except OSError:  # one side broke it off: so does the wire
                 self._reset(source, target)
                 return
