@@ -16,7 +16,7 @@ import binascii
 import functools
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from cryptography.exceptions import InvalidSignature
@@ -75,6 +75,15 @@ def judge(keys: Sequence[PublishedKey], note: str, at: datetime | None = None) -
     except ValueError:
         return Verification(Reason.MALFORMED)
     return judge_each(keys, at, lambda key: Verification(_judged(key, name, message, signatures), key.line))
+
+
+def verifier(keys: Sequence[PublishedKey]) -> Callable[[str, datetime], None]:
+    """Takes a note and the time that it tells; `SignerUnknown` unless `judge` finds it signed by one of `keys`."""
+
+    def verify(note: str, at: datetime) -> None:
+        judge(keys, note, at).require("the checkpoint")
+
+    return verify
 
 
 def _parted(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:

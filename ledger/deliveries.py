@@ -18,6 +18,7 @@ from ledger.states import State
 from ledger.tables import deliveries
 from schemas.spans import Spans
 
+OBJECT = "delivery:"  # the names of deliveries, and of what is in them, begin so in events
 LONGEST_LEASE = timedelta(hours=1)  # so long at most a worker that died holds up a delivery
 _BATCH = 1_000  # deliveries per fetch: bounded memory however many there are
 _NOT_HISTORY = ("worker", "lease_until", "token", "updated_at")  # change without an event
@@ -54,7 +55,12 @@ class Delivery:
     @property
     def name(self) -> str:
         """How events name this delivery."""
-        return f"delivery:{self.agreement_id}/{self.period}/{self.edition}"
+        return f"{OBJECT}{self.short_name}"
+
+    @property
+    def short_name(self) -> str:
+        """How people name it: AGREEMENT/PERIOD/EDITION."""
+        return f"{self.agreement_id}/{self.period}/{self.edition}"
 
     def is_held(self, now: str) -> bool:
         """Is a worker at it, whose lease has not run out?

@@ -138,7 +138,7 @@ def _opened(event: Event) -> Case:
     detail = loads(event.body.detail)
     return Case(
         event.body.seq,
-        event.body.object.removeprefix("delivery:"),
+        event.body.object.removeprefix(deliveries.OBJECT),
         detail["recipient"],
         detail["reason"],
         detail["signer"],

@@ -251,7 +251,7 @@ class Ledger:
     def _record_reading(self, connection: Connection, pickup: Pickup, delivery: Delivery | None) -> None:
         self.record(
             Action.DELIVERY_READ,
-            f"delivery:{pickup.agreement_id}/{pickup.period}/{pickup.edition}/{pickup.file}",
+            f"{deliveries.OBJECT}{pickup.agreement_id}/{pickup.period}/{pickup.edition}/{pickup.file}",
             Result.FAILED if delivery is None else Result.OK,
             pickup.recipient,
             {

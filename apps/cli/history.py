@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from rich.console import Console
 
 from apps.cli.delivery_names import EDITION
 from apps.cli.history_export import as_csv, as_json
@@ -20,6 +19,7 @@ from apps.cli.history_page import render
 from apps.cli.history_table import expected_table, history_table
 from apps.cli.report_file import write_text
 from apps.cli.report_table import report_tables
+from apps.cli.tables import table_console
 from core.clock import dutch_midnight, to_rfc3339, utc_now
 from core.database import opened
 from core.errors import UnusableInput
@@ -36,7 +36,6 @@ from ledger.store import Ledger
 from schemas.report import Report
 from schemas.report_page import as_html
 
-_PIPE_WIDTH = 200  # characters, where the output is no terminal: nothing is cut off
 _day = click.DateTime(["%Y-%m-%d"])
 
 Form = Literal["terminal", "json", "csv", "html"]
@@ -143,7 +142,7 @@ def _show_history(settings: Settings, shown: _Shown, form: Form, page: Path | No
             found = ledger_history.page(engine, choice, shown.limit or PAGE, shown.after)
             filtered = choice != Choice() or shown.after is not None
             empty = "nothing that fits was delivered yet" if filtered else "nothing was delivered yet"
-            _console().print(history_table(list(shown.rows(found.rows)), empty))
+            table_console().print(history_table(list(shown.rows(found.rows)), empty))
             if found.next is not None:
                 click.echo(f"There is more: the same with --after {printable(found.next)}")
             return
@@ -161,7 +160,7 @@ def _show_expected(settings: Settings, choice: Choice, form: Form, limit: int | 
     expected, problems = outlook(open_services(settings), choice)
     expected = expected[:limit]
     if form == "terminal":
-        _console().print(expected_table(expected))
+        table_console().print(expected_table(expected))
     else:
         _print(as_json(expected) if form == "json" else as_csv(expected, Expected))
     for problem in problems:
@@ -199,9 +198,4 @@ def _show_report(report: Report, form: Form, page: Path | None) -> None:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
         for table in report_tables(report):
-            _console().print(table)
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+            table_console().print(table)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from apps.cli.tables import minute
 from core.text import printable
 from flows.steps.outlook import Expected
 from ledger.history import HistoryRow
@@ -54,7 +55,7 @@ def _events(row: HistoryRow) -> list[str]:
         ("expires", row.expires if row.removed is None else None),
         ("expired, and removed", row.removed),
     )
-    lines = [f"{name} {time[:16].replace('T', ' ')}" for name, time in times if time is not None]
+    lines = [f"{name} {minute(time)}" for name, time in times if time is not None]
     lines += [] if row.partly is None else [f"fetched in part: {row.partly:,} of {row.bytes or 0:,} bytes"]
     lines += ["nobody fetched it yet, and it ends soon"] if row.reminded and row.state is State.PUBLISHED else []
     lines += [] if row.case is None else [f"not accepted: {row.case} (gla receipt list)"]
@@ -67,7 +68,7 @@ def expected_table(expected: Sequence[Expected]) -> Table:
     for heading in ("delivery", "period", "due", "what is there"):
         table.add_column(heading, overflow="fold")
     for each in expected:
-        due = f"{'overdue since' if each.overdue else 'due'} {_minute(each.due)}"
+        due = f"{'overdue since' if each.overdue else 'due'} {minute(each.due)}"
         begun = [] if each.state is None else [each.state.value]
         cells = (
             [each.product, each.agreement, f"to {each.recipient}"],
@@ -81,7 +82,3 @@ def expected_table(expected: Sequence[Expected]) -> Table:
 
 def _known(line: str | None) -> list[str]:
     return [] if line is None else [line]
-
-
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from keys.private.custody import Role, open_custody
 from keys.published import KeyHistory, PublishedKey
 from keys.sshsig import parse_public_key
 from ledger import verify as ledger_verify
-from ledger.checkpoints import Verifier, read_checkpoints
+from ledger.checkpoints import Checkpoint, read_checkpoints
 from ledger.tree import Tree
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -38,7 +38,9 @@ def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None
     Finds a cut-off end and recomputed hashes only as far as the newest checkpoint that it is shown.
     """
     path = checkpoints or settings.checkpoints_path
-    witnesses = read_checkpoints(path, _verifier(settings, public_key, key_history)) if path.exists() else ()
+    witnesses: Iterable[Checkpoint] = ()
+    if path.exists():
+        witnesses = read_checkpoints(path, notes.verifier(_ledger_keys(settings, public_key, key_history)))
     with opened(settings.resolved_database_url) as engine:
         verified = ledger_verify.verify(engine, witnesses)
     click.echo(f"intact: {verified.events:,} events, {verified.deliveries:,} deliveries")
@@ -61,15 +63,6 @@ def key(settings: Settings) -> None:
         origin = tree.origin()
     for own in open_custody(settings).published(Role.LEDGER):
         click.echo(notes.verifier_key(origin, parse_public_key(own.line)))
-
-
-def _verifier(settings: Settings, public_key: Path | None, history: Path | None) -> Verifier:
-    keys = _ledger_keys(settings, public_key, history)
-
-    def check(note: str, at: datetime) -> None:
-        notes.judge(keys, note, at).require("the checkpoint")
-
-    return check
 
 
 def _ledger_keys(settings: Settings, public_key: Path | None, history: Path | None) -> Sequence[PublishedKey]:

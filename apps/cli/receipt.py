@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from apps.cli.delivery_names import delivery_parts
+from apps.cli.tables import table_console
 from core.clock import utc_now
 from core.database import opened
 from core.errors import UnusableInput
@@ -38,7 +38,6 @@ from schemas.receipts import (
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
 _folder = click.Path(path_type=Path, file_okay=False, exists=True)
-_PIPE_WIDTH = 200  # characters, where the output is no terminal: nothing is cut off
 
 
 @click.group()
@@ -80,7 +79,7 @@ def add(settings: Settings, recipient: str, signature: Path | None, file: Path) 
     if delivery is None:
         click.echo("this receipt was recorded before, and nothing changed")
     else:
-        click.echo(f"{delivery.name.removeprefix('delivery:')}: the receipt is recorded; it is {delivery.state}")
+        click.echo(f"{delivery.short_name}: the receipt is recorded; it is {delivery.state}")
 
 
 @receipt.command("s3-log")
@@ -114,8 +113,7 @@ def list_cases(settings: Settings, *, all_cases: bool, as_json: bool) -> None:
     table = Table("case", "delivery", "recipient", "reason", "opened", "closed", caption=None if found else "none")
     for case in found:
         table.add_row(*(Text(printable(cell)) for cell in _cells(case)))
-    console = Console()
-    (console if console.is_terminal else Console(width=_PIPE_WIDTH)).print(table)
+    table_console().print(table)
 
 
 @receipt.command()

@@ -28,7 +28,7 @@ def run(context: click.Context, *, dry_run: bool) -> None:
     if dry_run:
         for delivery in (due := over(services)):
             end = "never published" if delivery.expires_at is None else f"over since {delivery.expires_at[:16]}Z"
-            click.echo(f"{delivery.name.removeprefix('delivery:')} to {delivery.recipient}: {end}, {delivery.state}")
+            click.echo(f"{delivery.short_name} to {delivery.recipient}: {end}, {delivery.state}")
         click.echo(f"{_number(len(due), 'delivery', 'deliveries')} would be removed")
         return
     for line in remind(services):

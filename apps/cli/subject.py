@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from apps.cli.tables import minute, table_console
 from core.clock import from_rfc3339
 from core.files import write_file
 from core.settings import Settings
@@ -22,8 +22,6 @@ from flows.steps.subjects import Answer, Found, ask, checked_number
 from flows.wiring import open_services
 from keys.private.secret import Secret
 from schemas.logboek import logboek_row
-
-_PIPE_WIDTH = 200  # characters, where the output is no terminal: nothing is cut off
 
 
 @click.command()
@@ -104,7 +102,7 @@ def _recipients(answer: Answer) -> list[dict[str, Any]]:
             "agreements": sorted({each.delivery.agreement_id for each in some}),
             "last_delivered": max(str(each.delivery.published_at) for each in some),
             "fetched": any(each.delivery.picked_up_at is not None for each in some),
-            "deliveries": [each.delivery.name.removeprefix("delivery:") for each in some],
+            "deliveries": [each.delivery.short_name for each in some],
         }
         for recipient, some in ((name, list(them)) for name, them in groupby(by_recipient, _recipient))
     ]
@@ -126,10 +124,8 @@ def _logboek(found: Found) -> dict[str, Any]:
 
 
 def _show(answer: Answer, *, correction: bool) -> None:
-    console = Console()
-    console = console if console.is_terminal else Console(width=_PIPE_WIDTH)
     table = _correction_table(answer) if correction else _access_table(answer)
-    console.print(table)
+    table_console().print(table)
     others = f", and {answer.nobody:,} about nobody" if answer.nobody else ""
     click.echo(f"{answer.searched:,} {'delivery' if answer.searched == 1 else 'deliveries'} searched{others}")
 
@@ -139,11 +135,11 @@ def _access_table(answer: Answer) -> Table:
     for each in answer.found:
         told = _delivered(each)
         kvk = None if told["recipient_kvk"] is None else f"KvK {told['recipient_kvk']}"
-        fetched = told["picked_up"] and f"picked up {_minute(told['picked_up'])}"
+        fetched = told["picked_up"] and f"picked up {minute(told['picked_up'])}"
         _add(
             table,
             [told["recipient"], kvk],
-            [_minute(told["delivered"]), fetched],
+            [minute(told["delivered"]), fetched],
             [told["product"], told["period"], f"edition {told['edition']}, {told['state']}"],
             [told["agreement"]],
             [told["purpose"], *told["legal_basis"]],
@@ -156,7 +152,7 @@ def _correction_table(answer: Answer) -> Table:
     for each in _recipients(answer):
         kvk = None if each["recipient_kvk"] is None else f"KvK {each['recipient_kvk']}"
         fetched = None if each["fetched"] else "not fetched as far as we know"
-        last = [_minute(each["last_delivered"]), fetched]
+        last = [minute(each["last_delivered"]), fetched]
         _add(table, [each["recipient"], kvk], each["agreements"], last, each["deliveries"])
     return table
 
@@ -171,7 +167,3 @@ def _table(title: str, headings: tuple[str, ...], answer: Answer) -> Table:
 
 def _add(table: Table, *cells: list[str | None]) -> None:
     table.add_row(*(Text("\n".join(printable(line) for line in cell if line)) for cell in cells))
-
-
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ")

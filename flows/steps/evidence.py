@@ -25,7 +25,7 @@ from flows.steps.staging import disk_errors, sealed_folder
 from flows.wiring import Services
 from keys import notes
 from keys.roles import Role
-from ledger.checkpoints import Checkpoint, Verifier, parse_checkpoint, read_notes, verified_checkpoint
+from ledger.checkpoints import Checkpoint, parse_checkpoint, read_notes, verified_checkpoint
 from ledger.deliveries import Claim, Delivery
 from ledger.events import Event, has_any
 from ledger.leaves import body_json
@@ -92,7 +92,7 @@ def export(services: Services, agreement_id: str, period: Period, edition: int) 
     agreement = verify_stored(services, stored)
     document = {
         "format": FORMAT,
-        "delivery": delivery.name.removeprefix("delivery:"),
+        "delivery": delivery.short_name,
         "agreement": {
             "document": stored.document.decode(),
             "senderSignature": stored.sender_signature,
@@ -136,7 +136,7 @@ def _checkpoints(services: Services, published: int) -> tuple[tuple[str, Checkpo
         newest = note
         if not first and _size(note) >= published:
             first = note
-    verifier = _verifier(services)
+    verifier = notes.verifier(services.custody.published(Role.LEDGER))
     return (first, verified_checkpoint(first, verifier)), (newest, verified_checkpoint(newest, verifier))
 
 
@@ -145,11 +145,6 @@ def _size(note: str) -> int:
         return parse_checkpoint(note).size
     except ValueError:
         return 0
-
-
-def _verifier(services: Services) -> Verifier:
-    keys = services.custody.published(Role.LEDGER)
-    return lambda note, at: notes.judge(keys, note, at).require("the checkpoint")
 
 
 def _manifest(services: Services, agreement: Agreement, delivery: Delivery) -> dict[str, str | None]:

@@ -129,11 +129,7 @@ class _Case:
         return found == (agreement.id, agreement.digest, agreement.recipient, name)
 
     def _witnessed(self) -> bool:
-        keys = self._keys(Role.LEDGER, self._trusted.ledger)
-
-        def verifier(note: str, at: Any) -> None:
-            notes.judge(keys, note, at).require("the checkpoint")
-
+        verifier = notes.verifier(self._keys(Role.LEDGER, self._trusted.ledger))
         self._publication = verified_checkpoint(self._document["publication"], verifier)
         self._newest = verified_checkpoint(self._document["newest"], verifier)
         return True

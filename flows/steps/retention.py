@@ -81,8 +81,8 @@ def remind(services: Services) -> list[str]:
         if days is not None and expiry.remind(services.ledger, delivery, days):
             last = dutch_date(from_rfc3339(str(delivery.expires_at)))
             lines.append(
-                f"{_name(delivery)}: {delivery.recipient} has neither fetched nor confirmed it, and on {last} it is "
-                "removed: tell them"
+                f"{delivery.short_name}: {delivery.recipient} has neither fetched nor confirmed it, and on {last} it "
+                "is removed: tell them"
             )
     return lines
 
@@ -182,11 +182,7 @@ def _discard(folder: Path, *, keep: bool) -> bool:
 
 def _note(done: Removed, delivery: Delivery, outcome: GlaError | bool) -> None:
     if outcome is True:
-        done.gone.append(_name(delivery))
+        done.gone.append(delivery.short_name)
     elif outcome is not False:
-        done.problems.append(f"{_name(delivery)}: {outcome}")
-        logger.warning("%s is not removed: %s", _name(delivery), outcome)
-
-
-def _name(delivery: Delivery) -> str:
-    return delivery.name.removeprefix("delivery:")
+        done.problems.append(f"{delivery.short_name}: {outcome}")
+        logger.warning("%s is not removed: %s", delivery.short_name, outcome)
