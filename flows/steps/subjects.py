@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO, Literal
@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from agreements import store
 from core.database import reading
 from core.discreet import discreet
-from core.errors import EnvelopeError, GlaError, KeyUnusable, LedgerUnavailable, UnusableInput
+from core.errors import EnvelopeError, GlaError, KeyUnusable, LedgerUnavailable, Unexpected, UnusableInput, unexpected
 from flows.steps.agree import unaltered
 from flows.steps.people import deriving_keys, forgotten_once, people_of, set_name, set_path
 from flows.steps.seal import Sealed
@@ -41,6 +41,11 @@ _NINE_DIGITS = re.compile(r"[0-9]{9}")
 _NINE_ALONE = re.compile(r"(?<![0-9])[0-9]{9}(?![0-9])")
 _BEFORE = "it was made before the people in deliveries were kept: look in the source"
 _NO_KEY = "the person-digests key that its people were kept with is not among ours: put it back behind the one of today"
+_UNREADABLE = "what is recorded of it cannot be read: run gla ledger verify, and restore the database from its backup"
+_UNUSABLE = (
+    "what is recorded of its people cannot be used: run gla ledger verify, and restore the database from its backup"
+)
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)  # of what was recorded
 _GONE = "its people are no longer kept, and nothing says why: restore GLA_HOME/people"
 
 
@@ -125,29 +130,31 @@ class _Search:
     def look(self, connection: Connection, some: list[Delivery], answer: Answer) -> None:
         """Add to the answer what these deliveries give, of which those count that were published."""
         published = [each for each in some if each.published_at is not None]
-        secrets = self._secrets(published)
+        sets: dict[str, _Set | None] = {}
         for delivery in published:
-            try:
-                self._look_into(connection, delivery, secrets.get(delivery.id), answer)
-            except LedgerUnavailable:
-                raise
-            except GlaError as error:
-                answer.unanswered.append((_name(delivery), str(error)))
+            with _told(delivery, answer):
+                sets[delivery.id] = _set_of(delivery)
+        secrets = self._secrets({name: each for name, each in sets.items() if each is not None})
+        for delivery in published:
+            if delivery.id in sets:
+                with _told(delivery, answer):
+                    self._look_into(connection, delivery, sets[delivery.id], secrets.get(delivery.id), answer)
 
-    def _secrets(self, some: list[Delivery]) -> dict[str, Secret]:
+    def _secrets(self, sets: dict[str, _Set]) -> dict[str, Secret]:
         """The keys of their sets, of which a token makes all in one go. What has no key of ours is not among them."""
         found: dict[str, Secret] = {}
         for key in self._keys:
             contexts = {
-                each.id: context(set_name(each.id, each_set.token), each_set.kept.salt)
-                for each in some
-                if (each_set := _set_of(each)) is not None and each_set.kept.key == key.name
+                name: context(set_name(name, each.token), each.kept.salt)
+                for name, each in sets.items()
+                if each.kept.key == key.name
             }
             found |= dict(zip(contexts, key.derive(contexts.values()), strict=True))
         return found
 
-    def _look_into(self, connection: Connection, delivery: Delivery, secret: Secret | None, answer: Answer) -> None:
-        kept = _set_of(delivery)
+    def _look_into(
+        self, connection: Connection, delivery: Delivery, kept: _Set | None, secret: Secret | None, answer: Answer
+    ) -> None:
         if kept is None:
             agreement = self._agreement(connection, delivery.agreement_id)
             if agreement is None or people_of(agreement) is not None:
@@ -160,11 +167,11 @@ class _Search:
                 raise KeyUnusable(_NO_KEY)
             own = PeopleKey(secret)
             held = is_in(file.fileno(), own, set_name(delivery.id, kept.token), kept.kept, number // 10)
-        answer.searched += 1
         if held:
             agreement = self._agreement(connection, delivery.agreement_id)
             terms = Terms() if agreement is None else terms_of(agreement)
             answer.found.append(Found(delivery, terms, own.pseudonym(number)))
+        answer.searched += 1
 
     def _opened(self, connection: Connection, delivery: Delivery, token: int) -> BinaryIO:
         """The file of the set; an error says whether it was forgotten by rule."""
@@ -194,11 +201,30 @@ class _Set:
 
 
 def _set_of(delivery: Delivery) -> _Set | None:
-    """What is recorded of the people in a delivery; None if nothing is."""
-    sealed = None if delivery.sealed is None else Sealed.from_json(delivery.sealed)
-    if sealed is None or sealed.people is None:
+    """What is recorded of the people in a delivery; None if nothing is, an error if it cannot be read."""
+    if delivery.sealed is None:
         return None
-    return _Set(sealed.token, PeopleKept.parse(sealed.people))
+    try:
+        sealed: Sealed | None = Sealed.from_json(delivery.sealed)
+    except (GlaError, *_DAMAGE):
+        sealed = None
+    if sealed is None:
+        raise Unexpected(_UNREADABLE)
+    return None if sealed.people is None else _Set(sealed.token, PeopleKept.parse(sealed.people))
+
+
+@contextmanager
+def _told(delivery: Delivery, answer: Answer) -> Iterator[None]:
+    """What goes wrong with one delivery is told in the answer, and stops no other; but the ledger is needed for all."""
+    try:
+        yield
+    except LedgerUnavailable:
+        raise
+    except GlaError as error:
+        answer.unanswered.append((delivery.short_name, str(error)))
+    except _DAMAGE as error:
+        unexpected(f"searching {delivery.name}", error)  # for the log
+        answer.unanswered.append((delivery.short_name, _UNUSABLE))
 
 
 def _batches(some: Iterator[Delivery]) -> Iterator[list[Delivery]]:
@@ -215,7 +241,3 @@ def _check_reason(reason: str) -> None:
             raise UnusableInput(
                 "the reason holds what may be a citizen number, and is kept in the ledger: leave it out"
             )
-
-
-def _name(delivery: Delivery) -> str:
-    return delivery.name.removeprefix("delivery:")

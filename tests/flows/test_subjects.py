@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
@@ -16,7 +17,7 @@ from click.testing import CliRunner, Result
 from apps.cli.subject import subject
 from core.errors import KeyUnusable, UnusableInput
 from core.period import Period
-from flows.steps import people
+from flows.steps import people, subjects
 from flows.steps.order import Mode, Order
 from flows.steps.path import run
 from flows.steps.people import attempts
@@ -186,6 +187,48 @@ def test_what_the_ledger_says_of_a_set_cannot_be_changed_unseen(delivered: World
         change = "UPDATE deliveries SET sealed = replace(sealed, '\"people\": 210', '\"people\": 209')"
         assert connection.execute(text(change)).rowcount == 1
     assert [why for _, why in asked(delivered, PEOPLE[0]).unanswered]
+
+
+UNREADABLE = {
+    "no JSON": lambda sealed: "{",
+    "another form": lambda sealed: json.dumps({**sealed, "files": ["x"]}),
+    "a name that is a path": lambda sealed: json.dumps({**sealed, "files": {"../x": [1, ""]}}),
+    "no set": lambda sealed: json.dumps({**sealed, "people": "x"}),
+    "no shape of a set": lambda sealed: json.dumps({**sealed, "people": {**sealed["people"], "bits": 70}}),
+    "no size of a set": lambda sealed: json.dumps({**sealed, "people": {**sealed["people"], "room": 10**30}}),
+    "no attempt": lambda sealed: json.dumps({**sealed, "token": None}),
+}
+
+
+@pytest.mark.parametrize("damage", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_delivery_whose_record_cannot_be_read_is_told_and_the_others_are_answered(
+    delivered: World, damage: Callable[[dict[str, Any]], str]
+) -> None:
+    from sqlalchemy import text
+
+    from core.database import writing
+
+    for number in (1, 2):
+        run(delivered.services, replace(delivered.order(Mode.CORRECT, "again"), reason=f"again {number}"))
+    with writing(delivered.services.engine) as connection:
+        sealed = connection.execute(text("SELECT sealed FROM deliveries WHERE edition = 2")).scalar_one()
+        new = {"sealed": damage(json.loads(sealed))}
+        connection.execute(text("UPDATE deliveries SET sealed = :sealed WHERE edition = 2"), new)
+    answer = asked(delivered, PEOPLE[0])
+    assert ([each.delivery.edition for each in answer.found], answer.searched) == ([1, 3], 2)
+    ((name, why),) = answer.unanswered
+    assert (name, "run gla ledger verify" in why) == (f"{AGREEMENT}/2026-03/2", True)
+    result = run_cli(delivered, PEOPLE[0])
+    assert result.exit_code == 1
+    assert f"Not known: {AGREEMENT}/2026-03/2: " in result.output
+
+
+def test_each_record_is_read_once(delivered: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, from_json = [], subjects.Sealed.from_json
+    monkeypatch.setattr(subjects.Sealed, "from_json", lambda text: read.append(text) or from_json(text))
+    rotate(delivered.services.custody, Role.PERSON_DIGESTS)
+    assert found(delivered, PEOPLE[0]) == ["2026-03/1"]
+    assert len(read) == 1
 
 
 def test_a_delivery_of_before_there_were_sets_is_said_to_be_unknown(delivered: World) -> None:
