@@ -27,14 +27,13 @@ class AccountsFile:
 
     def allows(self, name: str, key_blob: bytes) -> bool:
         """Whether this SSH public key (RFC 4253 blob) may log in under this name."""
-        with self._lock:
-            self._read()
-            return key_blob in self._keys.get(name, frozenset())
+        return key_blob in self.read().get(name, frozenset())
 
-    def refresh(self) -> None:
-        """Read it now."""
+    def read(self) -> Mapping[str, frozenset[bytes]]:
+        """The key blobs of everybody, as the file says now: the same object as before if its bytes are."""
         with self._lock:
             self._read()
+            return self._keys
 
     def _read(self) -> None:
         reason = ""

@@ -188,7 +188,7 @@ class Dropzone:
         return min(_TICK_SECONDS, max(0.0, self._waiting[0].start_at - time.monotonic()))
 
     def _fork(self, client: socket.socket, visitor: Visitor) -> None:
-        self._zone.accounts.refresh()  # so that not every process has to parse it
+        self._zone.accounts.read()  # so that not every process has to parse it
         ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         try:
             pid = os.fork()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -80,7 +81,10 @@ class Chroot:
 
 
 def _owned(path: Path, gid: int, mode: int) -> None:
-    """A folder of root's, with this group and mode."""
+    """A folder of root's, with this group and mode; one that is so already is left alone."""
     path.mkdir(exist_ok=True)
-    os.chown(path, 0, gid, follow_symlinks=False)
-    path.chmod(mode)
+    status = path.lstat()
+    if (status.st_uid, status.st_gid) != (0, gid):
+        os.chown(path, 0, gid, follow_symlinks=False)
+    if stat.S_IMODE(status.st_mode) != mode:
+        path.chmod(mode)

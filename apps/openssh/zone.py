@@ -20,11 +20,12 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from apps.dropzone.accounts import AccountsFile
 from apps.dropzone.incoming import INCOMING, Limits, remove_drafts
 from apps.dropzone.namespace import DELIVERIES
 from apps.dropzone.spool import recover
@@ -39,11 +40,12 @@ from apps.openssh.sessions import Logins, Sessions
 from apps.openssh.users import former, user_of
 from core.errors import GlaError, UnusableInput, unexpected
 from core.settings import DropzoneSettings
-from schemas.accounts import ACCOUNTS_NAME, SPOOL, Accounts, blob_fingerprint
+from schemas.accounts import ACCOUNTS_NAME, SPOOL, blob_fingerprint
 
 logger = logging.getLogger(__name__)
 
-_TICK_SECONDS = 0.5
+_WAIT_SECONDS = 0.5  # for something to read
+_LOOK_SECONDS = 1.0  # after which it looks whose key was revoked and what has ended, however much there is to read
 _FOLLOW_SECONDS = 1.0  # a delivery that appeared is seen after at most this, and ten times what looking takes
 _STOP_SECONDS = 10.0
 _CONFIG_NAME = ".sshd_config"  # among the chroots, where only root writes
@@ -76,7 +78,9 @@ class OpensshZone:
         self._host_key = host_key.resolve()
         self._logins = Logins()
         self._recipients: dict[str, _Recipient] = {}
-        self._data: bytes | None = None
+        self._accounts = AccountsFile(self._root / ACCOUNTS_NAME)
+        self._known: Mapping[str, frozenset[bytes]] | None = None  # what it said last
+        self._looked = 0.0
         self._followed = 0.0
         self._selector = selectors.DefaultSelector()
         self._rest = b""  # of a line of sshd's
@@ -110,7 +114,7 @@ class OpensshZone:
 
     def _once(self) -> None:
         """Handle what there is to read, sshd's own words first: they say which key a session belongs to."""
-        events = self._selector.select(_TICK_SECONDS)
+        events = self._selector.select(_WAIT_SECONDS)
         for key, _ in sorted(events, key=lambda event: isinstance(event[0].fileobj, socket.socket)):
             try:
                 key.data()
@@ -118,6 +122,10 @@ class OpensshZone:
                 unexpected("the log of a session", error)
 
     def _tick(self) -> None:
+        began = time.monotonic()
+        if began < self._looked + _LOOK_SECONDS:
+            return
+        self._looked = began
         self._read_accounts()
         for each in self._recipients.values():
             each.sessions.forget_gone()
@@ -136,21 +144,16 @@ class OpensshZone:
     # Accounts
 
     def _read_accounts(self) -> None:
-        try:
-            data = (self._root / ACCOUNTS_NAME).read_bytes()
-        except OSError as error:
-            data = b""
-            if data != self._data:
-                logger.error("accounts file cannot be read (%s): nobody can log in", type(error).__name__)  # noqa: TRY400
-        if data == self._data:
+        said = self._accounts.read()
+        if said is self._known:
             return
-        self._data = data
-        keys = _parsed(data)
+        self._known = said
+        keys = {name: frozenset(map(blob_fingerprint, blobs)) for name, blobs in said.items()}
         for name, each in self._recipients.items():
             each.keys = keys.pop(name, frozenset())
-        for name in keys:
+        for name, own in keys.items():
             try:
-                self._recipients[name] = self._begin(name, keys[name])
+                self._recipients[name] = self._begin(name, own)
             except (OSError, GlaError) as error:
                 logger.error("recipient %s cannot be served: %s", name, error)  # noqa: TRY400
 
@@ -193,7 +196,6 @@ class OpensshZone:
                 pids = [_CREDENTIALS.unpack(value)[0] for _, kind, value in ancillary if kind == socket.SCM_CREDENTIALS]
                 if line is not None and pids:
                     each.sessions.feed(name, pids[0], line)
-        each.sessions.end_revoked(each.keys)
 
     # Beginning and end
 
@@ -262,14 +264,3 @@ def config_text(root: Path, host_key: Path, settings: DropzoneSettings, chroots:
         command_user=Owner.of(root).name,
     )
     return sshd_config(settings, places, known_key_exchange())
-
-
-def _parsed(data: bytes) -> dict[str, frozenset[str]]:
-    if not data:
-        return {}
-    try:
-        accounts = Accounts.from_bytes(data).accounts
-    except GlaError as error:
-        logger.error("accounts file is not used, nobody can log in: %s", error)  # noqa: TRY400 - no trace of its content
-        return {}
-    return {account.name: frozenset(map(blob_fingerprint, account.blobs())) for account in accounts}

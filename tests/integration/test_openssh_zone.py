@@ -9,6 +9,7 @@ import json
 import os
 import pwd
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -230,6 +231,32 @@ def test_without_root_it_says_so(stopped, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(UnusableInput, match="needs root"):
         OpensshZone(stopped.root, stopped.keys / "host", DropzoneSettings(), stopped.chroots)
+
+
+def test_what_sessions_log_does_not_make_it_look_more_often(stopped):
+    with stopped.running() as process, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        log = str(stopped.chroots / "fonds/dev/log")
+        began, before = time.monotonic(), process.io_counters().read_count
+        for _ in range(1000):
+            sender.sendto(b"a line", log)
+            time.sleep(0.002)
+        reads, seconds = process.io_counters().read_count - before, time.monotonic() - began
+    assert reads < 20 * (seconds + 1)
+
+
+def test_an_area_that_is_as_it_should_be_is_left_alone_and_another_is_mended(stopped, tmp_path):
+    (stopped.root / "incoming/fonds/GLA-1").mkdir(parents=True)
+    with stopped.running():
+        area = stopped.chroots / "fonds/incoming/GLA-1"
+        until(area.exists, "the area is there")
+        until(lambda: area.stat().st_mode & 0o7777 == 0o1770, "with its mode")
+        before = area.stat().st_ctime_ns
+        time.sleep(3)
+        assert area.stat().st_ctime_ns == before
+        area.chmod(0o777)
+        os.chown(area, 1, 1)
+        until(lambda: area.stat().st_mode & 0o7777 == 0o1770, "its mode is mended")
+        until(lambda: (area.stat().st_uid, area.stat().st_gid) == (0, (area.parent.stat().st_gid)), "its owner too")
 
 
 def test_what_it_writes_in_the_drop_zone_is_the_owners_of_that(stopped, tmp_path):
