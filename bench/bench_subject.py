@@ -1,7 +1,8 @@
 """`gla subject` over 1,000 deliveries of a million people each, as a command, start-up included.
 
 Each set is sealed under its own key, as a delivery does it; the deliveries themselves are rows of the work list without
-files. The person is in all of them, which costs more than being in none.
+files. The person is in all of them, which costs more than being in none. Then the same key is put into a SoftHSM2
+token, which has to derive the keys of all sets.
 """
 
 from __future__ import annotations
@@ -16,20 +17,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pkcs11
 import run
+from pkcs11 import Attribute, KeyType, ObjectClass
 
 from core.clock import to_rfc3339, utc_now
 from core.database import writing
 from core.files import new_file
 from core.ids import new_id
-from flows.steps.people import deriving_keys, set_name, set_path
+from flows.steps.people import set_name, set_path
 from flows.steps.seal import Sealed
 from keys.private.people import seal_people
+from keys.roles import Role
 from ledger import deliveries
 from ledger.deliveries import Delivery
 from ledger.states import State
 from schemas.bsn_set import BsnSet
 from tests.delivery_world import AGREEMENT, RECIPIENT, World, make_world_in
+from tests.servers.softhsm import PIN, module
 from tests.subjects_world import PEOPLE, rows, with_clients
 
 DELIVERIES = int(os.environ.get("GLA_BENCH_ASKED_DELIVERIES", "1000"))
@@ -51,7 +56,7 @@ def deliver(world: World, people: BsnSet, number: int) -> int:
     path, name = set_path(services, delivery_id, 1), set_name(delivery_id, 1)
     path.parent.mkdir(exist_ok=True, mode=0o700)
     with new_file(path, mode=0o600) as file:
-        kept = seal_people(file, deriving_keys(services)[0], name, people.count, people.prefixes())
+        kept = seal_people(file, services.custody.person_digest_keys()[0], name, people.count, people.prefixes())
     published = to_rfc3339(now - timedelta(hours=number))
     sealed = Sealed(1, EACH, to_rfc3339(now), (), {"manifest.json": (1, "0" * 64)}, people=vars(kept))
     row = Delivery(
@@ -64,8 +69,30 @@ def deliver(world: World, people: BsnSet, number: int) -> int:
     return path.stat().st_size
 
 
-def asked(home: Path) -> float:
-    environment = run.ENVIRONMENT | {"GLA_HOME": str(home)}
+def in_token(world: World, work: Path) -> dict[str, str]:
+    """Put the key of the sets into a new token; the environment in which a command finds it there."""
+    (work / "tokens").mkdir()
+    (work / "softhsm2.conf").write_text(f"directories.tokendir = {work}/tokens\nobjectstore.backend = file\n")
+    os.environ["SOFTHSM2_CONF"] = str(work / "softhsm2.conf")
+    make = ["softhsm2-util", "--init-token", "--free", "--label", "bench", "--so-pin", "87654321", "--pin", PIN]
+    subprocess.run(make, check=True, capture_output=True)
+    path = world.services.custody.path(Role.PERSON_DIGESTS)
+    with pkcs11.lib(str(module())).get_token(token_label="bench").open(rw=True, user_pin=PIN) as session:
+        session.create_object(
+            {
+                Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.KEY_TYPE: KeyType.GENERIC_SECRET,
+                Attribute.LABEL: "people", Attribute.VALUE: bytes.fromhex(path.read_text()), Attribute.TOKEN: True,
+                Attribute.SIGN: True, Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.PRIVATE: True,
+            }
+        )  # fmt: skip
+    path.unlink()
+    uri = f"pkcs11:token=bench;object=people?module-path={module()}&pin-source=env:BENCH_PIN"
+    names = {"SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"], "BENCH_PIN": PIN}
+    return names | {Role.PERSON_DIGESTS.setting: uri}
+
+
+def asked(home: Path, more: dict[str, str] | None = None) -> float:
+    environment = run.ENVIRONMENT | {"GLA_HOME": str(home)} | (more or {})
     command = [*run.GLA, "subject", "--reason", "bench", "--json"]
     started = time.perf_counter()
     done = subprocess.run(command, env=environment, input=PEOPLE[0].encode(), capture_output=True, check=True)
@@ -84,9 +111,12 @@ def measure(work: Path) -> dict[str, float]:
         size = deliver(world, people, number)
         sealing.append(time.process_time() - started)
     seconds = [asked(world.home) for _ in range(run.PAIRS + 1)][1:]
-    sys.stdout.write(f"  {seconds}\n")
+    found = in_token(world, work)
+    by_token = [asked(world.home, found) for _ in range(run.PAIRS + 1)][1:]
+    sys.stdout.write(f"  {seconds}, with a token {by_token}\n")
     return {
         "subject_seconds": statistics.median(seconds),
+        "subject_token_seconds": statistics.median(by_token),
         "subject_set_mb": size / 1e6,
         "subject_seal_seconds": statistics.median(sealing),
     }

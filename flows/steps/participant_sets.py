@@ -21,7 +21,7 @@ from core.errors import EnvelopeError, ParticipantsUnusable
 from core.files import new_file
 from flows.wiring import Services
 from keys.envelope.seal import Sealer
-from keys.private.keyed import keyed_digest
+from keys.private.keyed import digest_by, is_digest
 from keys.private.opening import open_pieces
 from ledger import events
 from ledger.vocabulary import Action
@@ -77,7 +77,7 @@ def save(services: Services, agreement_id: str, name: tuple[int, str], effective
         for numbers in people.numbers():
             sealer.write(numbers.astype(_NUMBER).tobytes())
     inner = _inner_digest(agreement_id, name[0], effective, people.numbers())
-    return keyed_digest(services.custody.person_digest_secrets()[0], _PURPOSE, inner)
+    return digest_by(services.custody.person_digest_keys()[0], _PURPOSE, inner)
 
 
 def load(services: Services, agreement_id: str, recorded: ParticipantSet) -> BsnSet:
@@ -93,8 +93,7 @@ def load(services: Services, agreement_id: str, recorded: ParticipantSet) -> Bsn
             )
     except (OSError, ValueError, IndexError, EnvelopeError):
         inner = b""
-    secrets = services.custody.person_digest_secrets()
-    if inner and recorded.digest in [keyed_digest(secret, _PURPOSE, inner) for secret in secrets]:
+    if inner and is_digest(recorded.digest, services.custody.person_digest_keys(), _PURPOSE, inner):
         return people
     raise ParticipantsUnusable(
         f"agreement {agreement_id}: the people of participants set {recorded.number} are no longer kept as they were "

@@ -17,7 +17,6 @@ import polars as pl
 from core.files import new_file
 from flows.steps.staging import disk_errors, sync_folder
 from flows.wiring import Services
-from keys.private.derived import DerivingKey
 from keys.private.people import seal_people
 from ledger.deliveries import Claim, Delivery
 from schemas.agreement import Agreement
@@ -46,7 +45,7 @@ class People:
     def keep(self, services: Services, claim: Claim) -> PeopleKept:
         """Seal the set into its file, on disk when this returns; takes the place of what earlier attempts left."""
         path = set_path(services, claim.id, claim.token)
-        key, name = deriving_keys(services)[0], set_name(claim.id, claim.token)
+        key, name = services.custody.person_digest_keys()[0], set_name(claim.id, claim.token)
         with disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with new_file(path, mode=0o600) as file:
@@ -70,11 +69,6 @@ def people_of(agreement: Agreement) -> People | None:
     participants = None if agreement.participants is None else agreement.participants.column
     columns = tuple(each for each in agreement.contract.table.columns if telling(each, participants))
     return People(columns, participants) if columns else None
-
-
-def deriving_keys(services: Services) -> tuple[DerivingKey, ...]:
-    """The keys of sets, that of today first; earlier ones for what was made with them."""
-    return tuple(DerivingKey.of(secret) for secret in services.custody.person_digest_secrets())
 
 
 def set_name(delivery_id: str, token: int) -> str:

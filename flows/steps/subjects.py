@@ -22,7 +22,7 @@ from core.database import reading
 from core.discreet import discreet
 from core.errors import EnvelopeError, GlaError, KeyUnusable, LedgerUnavailable, Unexpected, UnusableInput, unexpected
 from flows.steps.agree import unaltered
-from flows.steps.people import deriving_keys, forgotten_once, people_of, set_name, set_path
+from flows.steps.people import forgotten_once, people_of, set_name, set_path
 from flows.steps.seal import Sealed
 from flows.wiring import Services
 from keys.private.people import PeopleKey, context, is_in
@@ -36,7 +36,7 @@ from schemas.people import PeopleKept
 
 Purpose = Literal["access", "correction"]
 
-_AT_ONCE = 500  # deliveries whose keys are derived together
+_AT_ONCE = 5000  # deliveries whose keys a token derives in one session
 _NINE_DIGITS = re.compile(r"[0-9]{9}")
 _NINE_ALONE = re.compile(r"(?<![0-9])[0-9]{9}(?![0-9])")
 _BEFORE = "it was made before the people in deliveries were kept: look in the source"
@@ -124,7 +124,7 @@ class _Search:
 
     def __init__(self, services: Services, number: Secret) -> None:
         self._services, self._number = services, number
-        self._keys = deriving_keys(services)
+        self._keys = services.custody.person_digest_keys()
         self._agreements: dict[str, Agreement | None] = {}
 
     def look(self, connection: Connection, some: list[Delivery], answer: Answer) -> None:
@@ -143,13 +143,14 @@ class _Search:
     def _secrets(self, sets: dict[str, _Set]) -> dict[str, Secret]:
         """The keys of their sets, of which a token makes all in one go. What has no key of ours is not among them."""
         found: dict[str, Secret] = {}
+        left = sets
         for key in self._keys:
-            contexts = {
-                name: context(set_name(name, each.token), each.kept.salt)
-                for name, each in sets.items()
-                if each.kept.key == key.name
-            }
-            found |= dict(zip(contexts, key.derive(contexts.values()), strict=True))
+            if not left:  # so that an earlier key is only asked for what was made with it
+                break
+            own = {name: each for name, each in left.items() if key.answers_to(each.kept.key)}
+            contexts = [context(set_name(name, each.token), each.kept.salt) for name, each in own.items()]
+            found |= dict(zip(own, key.derive(contexts), strict=True))
+            left = {name: each for name, each in left.items() if name not in own}
         return found
 
     def _look_into(

@@ -17,12 +17,12 @@ from core.errors import GlaError, KeyUnusable
 from core.files import append_line, append_only
 from core.settings import Settings
 from keys import published
+from keys.private.derived import DerivingKey
 from keys.private.identities import Identity
-from keys.private.material import DigestSecrets, Intake, Material, public_line
+from keys.private.material import DigestKeys, Intake, Material, is_published_as, public_line
 from keys.private.mldsa import MldsaSigner
 from keys.private.openpgp_signing import OpenPgpSigners
 from keys.private.places import KeyPlaces
-from keys.private.secret import Secret
 from keys.private.signing import SigningKey
 from keys.private.uri import KeyUri
 from keys.published import Entry, KeyHistory, PublishedKey
@@ -57,7 +57,7 @@ class Custody(KeyPlaces):
     def signer(self, role: Role) -> SigningKey:
         """The key that signs for one of the SSH roles; never one that the history says was replaced."""
         key = self._settled(role)
-        if isinstance(key, MldsaSigner | Intake | DigestSecrets | OpenPgpSigners):
+        if isinstance(key, MldsaSigner | Intake | DigestKeys | OpenPgpSigners):
             raise KeyUnusable(f"the {role} key makes no SSH signatures")
         return key
 
@@ -79,11 +79,14 @@ class Custody(KeyPlaces):
         assert isinstance(key, Intake), "this role has only such keys"
         return key.identities
 
-    def person_digest_secrets(self) -> tuple[Secret, ...]:
-        """What digests of persons are keyed with, the one of today first; made when it is first asked for."""
+    def person_digest_keys(self) -> tuple[DerivingKey, ...]:
+        """What keys for digests of persons are derived from, that of today first; made when it is first asked for.
+
+        Earlier ones are for what was made with them; those in a token are not asked for before they are used.
+        """
         key = self._lazily(Role.PERSON_DIGESTS)
-        assert isinstance(key, DigestSecrets), "this role has only such keys"
-        return key.secrets
+        assert isinstance(key, DigestKeys), "this role has only such keys"
+        return key.keys
 
     def openpgp_signers(self) -> OpenPgpSigners:
         """What signs inside OpenPGP messages; made when it is first asked for."""
@@ -98,8 +101,7 @@ class Custody(KeyPlaces):
             except KeyUnusable as error:
                 if not self.exists(role):  # otherwise another process made it at the same moment
                     raise error.with_traceback(None) from None
-        self.published(role)
-        return self.load(role)
+        return self._published(role)[0]
 
     @property
     def history_path(self) -> Path:
@@ -120,19 +122,22 @@ class Custody(KeyPlaces):
 
         A key of which nothing was published yet gets its first entry. `KeyUnusable` if the history leads elsewhere.
         """
-        self._settled(role)
+        return self._published(role)[1]
+
+    def _published(self, role: Role) -> tuple[Material, tuple[PublishedKey, ...]]:
+        key = self._settled(role)
         keys = self.history().of(role)
         if not keys:
             self.publish(role, self.uri(role), None)
             keys = self.history().of(role)
-        return keys
+        return key, keys
 
     def _settled(self, role: Role) -> Material:
         """The key of the settings, which must be the last one of the history, as far as there is one."""
         last = None
         for _ in range(2):
             key, last = self.load(role), self.history().last(role)
-            if last is None or last.key == public_line(key):
+            if last is None or is_published_as(key, last.key):
                 return key
             with suppress(OSError), append_only(self.history_path, mode=0o600):
                 """Another process may be replacing the key right now: this waits until it has."""
@@ -160,7 +165,7 @@ class Custody(KeyPlaces):
                 last = history.last(role)
                 if replaced is None and last is not None:
                     return
-                if replaced is not None and (last is None or last.key != public_line(replaced)):
+                if replaced is not None and (last is None or not is_published_as(replaced, last.key)):
                     raise KeyUnusable(
                         f"the {role} key was replaced by someone else at the same time: see gla keys history"
                     )
@@ -199,7 +204,7 @@ def _signed(entry: Entry, key: Material, endorser: Material | None) -> Entry:
 
 
 def _sign(key: Material | None, message: bytes) -> str | None:
-    if key is None or isinstance(key, Intake | DigestSecrets | OpenPgpSigners):
+    if key is None or isinstance(key, Intake | DigestKeys | OpenPgpSigners):
         return None
     signature = key.sign(message, Namespace.KEY_HISTORY)
     return signature if isinstance(signature, str) else base64.b64encode(signature).decode()

@@ -16,12 +16,12 @@ import secrets
 from dataclasses import dataclass
 
 from core.errors import KeyUnusable
+from keys.private.derived import DerivingKey, LocalDerivingKey
 from keys.private.identities import Identity, generate_identity, parse_identities
 from keys.private.mldsa import MldsaSigner, mldsa_signer_from
 from keys.private.openpgp_signing import OpenPgpSigners, generate_openpgp_key, openpgp_signers_from
 from keys.private.secret import Secret
 from keys.private.signing import Signer, SigningKey, signer_from
-from keys.published import check_value
 from keys.roles import Role
 
 _SECRET_BYTES = 32
@@ -35,13 +35,13 @@ class Intake:
 
 
 @dataclass(frozen=True)
-class DigestSecrets:
-    """The secrets that digests of persons are keyed with, the one of today first."""
+class DigestKeys:
+    """The keys that digests of persons are made with, the one of today first; the others may be elsewhere than it."""
 
-    secrets: tuple[Secret, ...]
+    keys: tuple[DerivingKey, ...]
 
 
-Material = SigningKey | MldsaSigner | Intake | DigestSecrets | OpenPgpSigners
+Material = SigningKey | MldsaSigner | Intake | DigestKeys | OpenPgpSigners
 
 
 def generate(role: Role) -> bytes:
@@ -64,7 +64,7 @@ def read(role: Role, secret: Secret, place: str) -> Material:
     if role is Role.INTAKE:
         return Intake(tuple(parse_identities(secret.text())))
     if role is Role.PERSON_DIGESTS:
-        return DigestSecrets(_digest_secrets(secret, place))
+        return DigestKeys(_digest_keys(secret, place))
     if role is Role.OPENPGP:
         return openpgp_signers_from(secret, place)
     return signer_from(secret, place)
@@ -79,15 +79,22 @@ def public_line(material: Material) -> str:
     """The public half as the history tells it."""
     if isinstance(material, Intake):
         return str(material.identities[0].recipient)
-    if isinstance(material, DigestSecrets):
-        return check_value(material.secrets[0].reveal())
+    if isinstance(material, DigestKeys):
+        return material.keys[0].name
     if isinstance(material, OpenPgpSigners):
         return material.signers[0].fingerprint
     return material.public_key.line
 
 
-def _digest_secrets(secret: Secret, place: str) -> tuple[Secret, ...]:
+def is_published_as(material: Material, line: str) -> bool:
+    """Whether a line of the history is this key's."""
+    if isinstance(material, DigestKeys):
+        return material.keys[0].answers_to(line)
+    return line == public_line(material)
+
+
+def _digest_keys(secret: Secret, place: str) -> tuple[DerivingKey, ...]:
     lines = secret.text().split()
     if not lines or not all(re.fullmatch(r"[0-9a-f]{64}", line) for line in lines):
         raise KeyUnusable(f"{place} does not hold secrets of 32 bytes in hexadecimal, one a line")
-    return tuple(Secret(bytes.fromhex(line)) for line in lines)
+    return tuple(LocalDerivingKey(Secret(bytes.fromhex(line))) for line in lines)

@@ -1,7 +1,8 @@
 """Replace one of our keys: a new one is made, published with the signature of the old one, and only then used.
 
 Interrupted at any moment, the same call finishes it. The old private key of a role that signs is removed, since it has
-no use any more; identities, secrets of digests and OpenPGP keys stay behind the new one, for what is old.
+no use any more; identities, secrets of digests and OpenPGP keys stay behind the new one, for what is old. Nothing can
+stand behind a key in a token, or take one from there: so the place of a key for digests is noted when it moves.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from core.errors import KeyUnusable
 from keys.private import material
 from keys.private.custody import Custody
-from keys.private.material import DigestSecrets, Intake, Material, public_line
+from keys.private.material import DigestKeys, Intake, Material, is_published_as
 from keys.private.openpgp_signing import OpenPgpSigners
 from keys.private.uri import FileUri, KeyUri, TokenUri
 from keys.published import PublishedKey
@@ -39,7 +40,7 @@ def _replace_file(custody: Custody, role: Role, here: FileUri) -> None:
         custody.published(role)
         custody.make(role, draft, material.renewed(role, material.generate(role), here.read()))
     last = custody.history().last(role)
-    if last is None or last.key != public_line(custody.load(role, draft)):
+    if last is None or not is_published_as(custody.load(role, draft), last.key):
         custody.published(role)
         custody.publish(role, draft, old, lambda: draft.path.replace(here.path))
     else:
@@ -49,11 +50,14 @@ def _replace_file(custody: Custody, role: Role, here: FileUri) -> None:
 def _move(custody: Custody, role: Role, here: KeyUri, there: KeyUri) -> None:
     if there == here:
         raise KeyUnusable(f"{role.setting} names this key already: name another with --to")
-    old = custody.load(role)
-    custody.published(role)
+    old, known = custody.load(role), custody.published(role)
+    if role is Role.PERSON_DIGESTS and TokenUri in (type(here), type(there)):
+        custody.keep_as_earlier(role)
     new = _loaded_or_made(custody, role, here, there)
-    if public_line(new) == public_line(old):
+    if is_published_as(new, known[-1].line):
         raise KeyUnusable(f"the {role} key at {there} is the one of today: name a new key")
+    if any(is_published_as(new, each.line) for each in known):
+        raise KeyUnusable(f"the {role} key at {there} was replaced before: name a new key")
     if not _keeps(old, new):
         raise KeyUnusable(f"{there} must hold the earlier {role} keys too, behind the new one: what is old needs them")
     custody.publish(role, there, old)
@@ -64,25 +68,17 @@ def _loaded_or_made(custody: Custody, role: Role, here: KeyUri, there: KeyUri) -
         old = None if isinstance(here, TokenUri) else here.read()
         content = material.generate(role)
         custody.make(role, there, content if old is None else material.renewed(role, content, old))
-    elif isinstance(there, TokenUri) and not _is_in_token(custody, role, there):
+    elif isinstance(there, TokenUri) and not custody.is_in_token(role, there):
         custody.make(role, there)
     return custody.load(role, there)
-
-
-def _is_in_token(custody: Custody, role: Role, uri: TokenUri) -> bool:
-    try:
-        custody.load(role, uri)
-    except KeyUnusable:  # absent, or something else is wrong, which making one will tell
-        return False
-    return True
 
 
 def _keeps(old: Material, new: Material) -> bool:
     if isinstance(old, Intake) and isinstance(new, Intake):
         kept = {str(identity.recipient) for identity in new.identities}
         return all(str(identity.recipient) in kept for identity in old.identities)
-    if isinstance(old, DigestSecrets) and isinstance(new, DigestSecrets):
-        return all(secret.reveal() in [each.reveal() for each in new.secrets] for secret in old.secrets)
+    if isinstance(old, DigestKeys) and isinstance(new, DigestKeys):
+        return all(key in new.keys or any(key.name == each.name for each in new.keys) for key in old.keys)
     if isinstance(old, OpenPgpSigners) and isinstance(new, OpenPgpSigners):
         return {each.fingerprint for each in old.signers} <= {each.fingerprint for each in new.signers}
     return True

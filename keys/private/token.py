@@ -1,6 +1,7 @@
-"""Keys in a PKCS#11 token: made in it, never leaving it, and signing inside it. The only module that knows PKCS#11.
+"""Keys in a PKCS#11 token: made in it, never leaving it, and used inside it. The only module that knows PKCS#11.
 
-Ed25519 where the token has it, else ECDSA P-256. The PIN is read for each signature and used once: a wrong one is not
+Those that sign are Ed25519 where the token has it, else ECDSA P-256. One that others are derived from is a generic
+secret of 32 bytes, with which the token makes HMACs. The PIN is read for each use and used once: a wrong one is not
 tried again, since tokens lock after a few. Foreign exceptions end here; none of ours shows a PIN.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -19,12 +20,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 from pkcs11 import exceptions as foreign
 
 from core.errors import KeyUnusable
 from keys.notes import judge as judge_note
 from keys.notes import signed_bytes, signed_note
+from keys.private.derived import KEY_BYTES, NAME_CONTEXT, name_of
+from keys.private.secret import Secret
 from keys.private.uri import TokenUri
 from keys.published import PublishedKey
 from keys.roles import Role
@@ -87,6 +90,12 @@ class TokenSigner:
         return f"<signer in a token {self.public_key.fingerprint}>"
 
 
+def is_in_token(uri: TokenUri, *, deriving: bool) -> bool:
+    """Whether a key pair is there, or a key that others are derived from; `KeyUnusable` if none can tell."""
+    kind = ObjectClass.SECRET_KEY if deriving else ObjectClass.PUBLIC_KEY
+    return _translated(uri, lambda: _is_there(uri, kind, login=deriving))
+
+
 def load_token_signer(uri: TokenUri) -> TokenSigner:
     """The signer of a key pair in a token; reads the public half, which takes no PIN."""
     return TokenSigner(uri, _translated(uri, lambda: _public_key(uri)))
@@ -95,6 +104,60 @@ def load_token_signer(uri: TokenUri) -> TokenSigner:
 def create_token_key(uri: TokenUri) -> TokenSigner:
     """Make a key pair inside the token; `KeyUnusable` if one has this label already."""
     return TokenSigner(uri, _translated(uri, lambda: _create(uri)))
+
+
+class TokenDerivingKey:
+    """A `keys.private.derived.DerivingKey` in a token. Asks it for nothing before it is used.
+
+    All that is derived together takes one session; the name is derived along, so that no other key takes its place.
+    """
+
+    def __init__(self, uri: TokenUri) -> None:
+        self._uri = uri
+        self._name: str | None = None
+
+    @property
+    def name(self) -> str:
+        if self._name is None:
+            self._derive([])
+        assert self._name is not None, "the token has answered"
+        return self._name
+
+    def answers_to(self, name: str) -> bool:
+        return name == self.name
+
+    def derive(self, contexts: Iterable[bytes]) -> list[Secret]:
+        wanted = list(contexts)
+        return self._derive(wanted) if wanted else []
+
+    def _derive(self, contexts: list[bytes]) -> list[Secret]:
+        own, *derived = _translated(self._uri, lambda: _expand(self._uri, [NAME_CONTEXT, *contexts]))
+        name = name_of(own)
+        if self._name not in (None, name):
+            raise KeyUnusable(f"{self._uri}: the token holds another key there than before: put back the one that was")
+        self._name = name
+        return derived
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TokenDerivingKey) and other._uri == self._uri
+
+    def __hash__(self) -> int:
+        return hash(self._uri)
+
+    def __repr__(self) -> str:
+        return f"<deriving key in a token {self._name or 'that was not asked yet'}>"
+
+
+def load_token_deriving_key(uri: TokenUri) -> TokenDerivingKey:
+    """The key that others are derived from in a token, which is asked for its name."""
+    key = TokenDerivingKey(uri)
+    assert key.name
+    return key
+
+
+def create_token_deriving_key(uri: TokenUri) -> None:
+    """Make such a key inside the token; `KeyUnusable` if one has this label already."""
+    _translated(uri, lambda: _create_secret(uri))
 
 
 def _translated(uri: TokenUri, action: Callable[[], _T]) -> _T:
@@ -140,6 +203,11 @@ def _public_key(uri: TokenUri) -> SshPublicKey:
         return _ssh_key(_only(session, ObjectClass.PUBLIC_KEY, uri.label))
 
 
+def _is_there(uri: TokenUri, kind: ObjectClass, *, login: bool) -> bool:
+    with _session(uri, login=login) as session:
+        return bool(list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: uri.label})))
+
+
 def _only(session: Any, kind: ObjectClass, label: str) -> Any:
     found = list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label}))
     if not found:
@@ -170,17 +238,50 @@ def _octets(encoded: bytes) -> bytes:
 def _sign(uri: TokenUri, expected: SshPublicKey, data: bytes) -> bytes:
     with _session(uri, login=True) as session:
         key = _only(session, ObjectClass.PRIVATE_KEY, uri.label)
-        if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
-            raise KeyUnusable("the private key could leave the token: make one that cannot with gla keys create")
+        _check_stays(key)
         if expected.line.startswith("ssh-ed25519"):
             return bytes(key.sign(data, mechanism=Mechanism.EDDSA))
         return bytes(key.sign(hashlib.sha256(data).digest(), mechanism=Mechanism.ECDSA))
 
 
+def _check_stays(key: Any) -> None:
+    if key[Attribute.EXTRACTABLE] or not key[Attribute.SENSITIVE]:
+        raise KeyUnusable("the private key could leave the token: make one that cannot with gla keys create")
+
+
+def _expand(uri: TokenUri, contexts: list[bytes]) -> list[Secret]:
+    """As `keys.private.derived.expand`, inside the token."""
+    with _session(uri, login=True) as session:
+        key = _only(session, ObjectClass.SECRET_KEY, uri.label)
+        _check_stays(key)
+        if key.key_type != KeyType.GENERIC_SECRET or key[Attribute.VALUE_LEN] != KEY_BYTES:
+            raise KeyUnusable("the key is no generic secret of 32 bytes: make another with gla keys create")
+        return [Secret(key.sign(context + b"\x01", mechanism=Mechanism.SHA256_HMAC)) for context in contexts]
+
+
+def _create_secret(uri: TokenUri) -> None:
+    with _session(uri, login=True, write=True) as session:
+        _check_free(session, uri.label)
+        session.generate_key(
+            KeyType.GENERIC_SECRET,
+            KEY_BYTES * 8,
+            label=uri.label,
+            id=os.urandom(8),
+            store=True,
+            capabilities=MechanismFlag.SIGN,
+            mechanism=Mechanism.GENERIC_SECRET_KEY_GEN,
+            template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.PRIVATE: True},
+        )
+
+
+def _check_free(session: Any, label: str) -> None:
+    if list(session.get_objects({Attribute.LABEL: label})):
+        raise KeyUnusable("the token holds an object of this label already, and it is not replaced")
+
+
 def _create(uri: TokenUri) -> SshPublicKey:
     with _session(uri, login=True, write=True) as session:
-        if list(session.get_objects({Attribute.LABEL: uri.label})):
-            raise KeyUnusable("the token holds an object of this label already, and it is not replaced")
+        _check_free(session, uri.label)
         edwards = Mechanism.EC_EDWARDS_KEY_PAIR_GEN in session.token.slot.get_mechanisms()
         kind, curve = (KeyType.EC_EDWARDS, _ED25519) if edwards else (KeyType.EC, _P256)
         parameters = session.create_domain_parameters(kind, {Attribute.EC_PARAMS: curve}, local=True)

@@ -49,7 +49,7 @@ class EnvUri:
 
 @dataclass(frozen=True)
 class TokenUri:
-    """A key pair in a PKCS#11 token: `label` is its CKA_LABEL. `pin` says where the PIN is."""
+    """A key in a PKCS#11 token: `label` is its CKA_LABEL. `pin` says where the PIN is."""
 
     token: str
     label: str
@@ -65,14 +65,17 @@ KeyUri = FileUri | EnvUri | TokenUri
 
 
 @discreet
-def parse_key_uri(text: str, folder: Path) -> KeyUri:
-    """Read a key URI; relative names are below `folder`. `KeyUnusable` says what is wrong, never with the text."""
+def parse_key_uri(text: str, folder: Path, object_type: str = "private") -> KeyUri:
+    """Read a key URI; relative names are below `folder`. `KeyUnusable` says what is wrong, never with the text.
+
+    `object_type` is what the key is in a token, as RFC 7512 calls it: of a pair, "private", or else "secret-key".
+    """
     scheme, colon, rest = text.partition(":")
     if colon and rest:
         if scheme in ("file", "env"):
             return _parse_place(text, folder)
         if scheme == "pkcs11":
-            return _parse_token(rest, folder)
+            return _parse_token(rest, folder, object_type)
     raise KeyUnusable("a key is named by file:PATH, env:NAME or pkcs11:token=...;object=...")
 
 
@@ -89,12 +92,12 @@ def _parse_place(text: str, folder: Path) -> FileUri | EnvUri:
     raise KeyUnusable("file: needs a path on this machine, env: the name of a variable")
 
 
-def _parse_token(rest: str, folder: Path) -> TokenUri:
+def _parse_token(rest: str, folder: Path, object_type: str) -> TokenUri:
     path, _, query = rest.partition("?")
     named = _attributes(path, ";", {"token", "object", "serial", "type"}, {"token", "object"})
     asked = _attributes(query, "&", {"module-path", "pin-source"}, {"module-path", "pin-source"})
-    if named.get("type", "private") != "private":
-        raise KeyUnusable("a pkcs11: URI of a key that signs has the type private, or none")
+    if named.get("type", object_type) != object_type:
+        raise KeyUnusable(f"a pkcs11: URI of such a key has the type {object_type}, or none")
     source = asked["pin-source"]
     pin = _parse_place(source if source.startswith(("file:", "env:")) else f"file:{source}", folder)
     return TokenUri(named["token"], named["object"], Path(asked["module-path"]), pin, named.get("serial"))

@@ -74,7 +74,7 @@ class Parts(Scenario):
         return world.document(parts={"rows": 1_000})
 
     def before(self, world: World) -> None:
-        world.services.custody.person_digest_secrets()  # that they are made is seen elsewhere; here two threads would
+        world.services.custody.person_digest_keys()  # that they are made is seen elsewhere; here two threads would
 
 
 class Skipped(Scenario):

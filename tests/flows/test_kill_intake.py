@@ -60,7 +60,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     days = {"validFrom": utc_now() - timedelta(days=9), "validUntil": utc_now() + timedelta(days=9)}
     terms = {name: f"{day:%Y-%m-%d}" for name, day in days.items()}
     fund = with_participants(make_world_in(folder, clock=utc_now)(rows=1), PEOPLE[:2], **terms)
-    fund.services.custody.person_digest_secrets()
+    fund.services.custody.person_digest_keys()
     content = sealed_for_us(fund, as_csv(PEOPLE[:2]))
     area = fund.services.incoming_folder / RECIPIENT / AGREEMENT
     (area / "deelnemers.csv.age").write_bytes(content)

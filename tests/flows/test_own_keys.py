@@ -452,7 +452,7 @@ class TestCommands:
 
     @pytest.mark.parametrize("options", [(), ("--markdown",), ("--json",)])
     def test_the_inventory_shows_no_secret(self, world, options):
-        world.services.custody.person_digest_secrets()
+        world.services.custody.person_digest_keys()
         world.services.custody.identities()
         printed = run(world, "inventory", *options).output
         for role in (Role.PERSON_DIGESTS, Role.INTAKE, Role.MANIFEST):

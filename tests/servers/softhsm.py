@@ -29,7 +29,7 @@ class SoftToken:
         return f"pkcs11:token={self.label};object={label}?" + "&".join(f"{name}={it}" for name, it in query.items())
 
 
-def _module() -> Path:
+def module() -> Path:
     found = [path for place in _PLACES for path in Path("/").glob(place[1:])]
     assert found, "softhsm2-util is installed without its library"
     return found[0]
@@ -66,8 +66,8 @@ def make_token(require_program, softhsm_environment, tmp_path) -> Callable[[], S
         )  # fmt: skip
         import pkcs11
 
-        pkcs11.lib(str(_module())).reinitialize()  # it sees new tokens only when it starts
-        return SoftToken(label, _module(), pin_file)
+        pkcs11.lib(str(module())).reinitialize()  # it sees new tokens only when it starts
+        return SoftToken(label, module(), pin_file)
 
     return make
 

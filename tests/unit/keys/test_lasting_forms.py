@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keys.possession import ProofToken, parse_token, text_to_sign
 from keys.private import material
+from keys.private.derived import LocalDerivingKey
 from keys.private.secret import Secret
 from keys.published import Entry, check_value
 from keys.roles import SSH_ROLES, Role
@@ -43,7 +44,11 @@ def test_an_entry_of_the_history_of_our_keys_keeps_its_bytes() -> None:
 
 
 def test_the_line_of_a_secret_keeps_its_form() -> None:
-    assert check_value(bytes(32)) == "check-value SHA256:s6WiYh1XrmLZb4KN/vEwPTGdoWsxLO7Gxz+Ovd8/gDM"
+    earlier = "check-value SHA256:s6WiYh1XrmLZb4KN/vEwPTGdoWsxLO7Gxz+Ovd8/gDM"
+    assert check_value(bytes(32)) == earlier
+    key = LocalDerivingKey(Secret(bytes(32)))
+    assert key.name == "check-value SHA256:REtVFn86BbElBG27MjlqfFC1LYG+lPo/JmJEjgbqFEY"
+    assert [key.answers_to(name) for name in (key.name, earlier, "")] == [True, True, False]
 
 
 def test_the_text_that_proves_a_key_keeps_its_bytes() -> None:

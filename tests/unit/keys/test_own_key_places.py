@@ -69,7 +69,8 @@ def test_a_pin_in_a_uri_is_refused_with_the_next_step() -> None:
         (Role.DROPZONE_HOST, TOKEN, "must be a file"),
         (Role.INTAKE, TOKEN, "a token cannot hold"),
         (Role.MANIFEST_MLDSA, TOKEN, "a token cannot hold"),
-        (Role.PERSON_DIGESTS, TOKEN, "a token cannot hold"),
+        (Role.PERSON_DIGESTS, TOKEN.replace("?", ";type=private?"), "has the type secret-key, or none"),
+        (Role.MANIFEST, TOKEN.replace("?", ";type=secret-key?"), "has the type private, or none"),
         (Role.MANIFEST, "geheim-4711", "named by file:PATH"),
     ],
 )
@@ -149,9 +150,9 @@ def test_lazy_keys_are_made_once_and_only_when_asked_for(tmp_path: Path) -> None
     custody.create(Role.AGREEMENT_SEAL)
     assert not custody.exists(Role.INTAKE)
     assert [each.recipient for each in custody.identities()] == [each.recipient for each in custody.identities()]
-    [secret], [again] = custody.person_digest_secrets(), custody.person_digest_secrets()
-    assert secret.reveal() == again.reveal()
-    assert len(secret.reveal()) == 32
+    [key], [again] = custody.person_digest_keys(), custody.person_digest_keys()
+    assert key.name == again.name
+    assert len(bytes.fromhex(custody.path(Role.PERSON_DIGESTS).read_text())) == 32
 
 
 def test_the_second_signature_is_off_unless_configured(tmp_path: Path) -> None:

@@ -14,23 +14,24 @@ from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from core.errors import EnvelopeError, Unexpected
-from keys.private.derived import DerivingKey, expand
+from keys.private.derived import LocalDerivingKey, expand
 from keys.private.people import PeopleKey, context, is_in, seal_people
 from keys.private.secret import Secret
+from keys.published import check_value
 from schemas.bsn_set import BsnSet, Numbers
 from schemas.people import PeopleKept, people_in, telling
 from schemas.table import Column
 
-KEY = DerivingKey.of(Secret(bytes(range(32))))
+KEY = LocalDerivingKey(Secret(bytes(range(32))))
 NAME = "0123456789abcdef0123456789abcdef-7"
 
 
-def sealed(numbers: Numbers, key: DerivingKey = KEY) -> tuple[BinaryIO, PeopleKept]:
+def sealed(numbers: Numbers, key: LocalDerivingKey = KEY) -> tuple[BinaryIO, PeopleKept]:
     file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the caller closes it
     return file, seal_people(file, key, NAME, len(numbers), np.array_split(numbers, 3) if len(numbers) else [])
 
 
-def asked(file: BinaryIO, kept: PeopleKept, number: int, name: str = NAME, key: DerivingKey = KEY) -> bool:
+def asked(file: BinaryIO, kept: PeopleKept, number: int, name: str = NAME, key: LocalDerivingKey = KEY) -> bool:
     (secret,) = key.derive([context(name, kept.salt)])
     return is_in(file.fileno(), PeopleKey(secret), name, kept, number)
 
@@ -50,12 +51,23 @@ def test_everybody_is_found_and_nobody_else(count: int) -> None:
 def test_a_set_of_now_is_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes that are on disks: whoever changes them must be able to read the old ones too."""
     monkeypatch.setattr("secrets.token_hex", lambda size: "5a" * size)
-    file, kept = sealed(np.arange(10_000_000, 10_003_000, dtype=np.uint32))
-    with file:
-        file.seek(0)
-        digest = hashlib.sha256(file.read()).hexdigest()
-    assert digest == "adf0e6716d5e47bd9264b9003d511e47db8b1e86d5e30e8834231974f23bc0b2"
-    assert (kept.bits, kept.room, kept.salt) == (2, 798, "5a" * 16)
+    for key, expected in (
+        (KEY, "86c3c97cd54098fc88dcd9c429e5311a7008e542ef1e7bb65134bf2e640eb880"),
+        (EarlierKey(KEY.secret), "adf0e6716d5e47bd9264b9003d511e47db8b1e86d5e30e8834231974f23bc0b2"),
+    ):
+        file, kept = sealed(np.arange(10_000_000, 10_003_000, dtype=np.uint32), key)
+        with file:
+            file.seek(0)
+            assert hashlib.sha256(file.read()).hexdigest() == expected
+            assert asked(file, kept, 10_000_005)
+        assert (kept.bits, kept.room, kept.salt) == (2, 798, "5a" * 16)
+        assert KEY.answers_to(kept.key)
+
+
+class EarlierKey(LocalDerivingKey):
+    """As keys were called before tokens held any."""
+
+    name = check_value(bytes(range(32)))  # type: ignore[assignment]
 
 
 def test_the_digest_is_aes_under_a_key_by_hkdf() -> None:
@@ -97,7 +109,7 @@ def test_a_set_of_another_name_or_key_is_no_answer() -> None:
         with pytest.raises(EnvelopeError):
             asked(file, kept, 17, name=f"{NAME}1")
         with pytest.raises(EnvelopeError):
-            asked(file, kept, 17, key=DerivingKey.of(Secret(b"k" * 32)))
+            asked(file, kept, 17, key=LocalDerivingKey(Secret(b"k" * 32)))
 
 
 def test_a_bucket_in_the_place_of_another_is_no_answer() -> None:

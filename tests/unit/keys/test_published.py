@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from core.errors import GlaError, KeyUnusable, SignerUnknown
 from keys import published
 from keys.private.custody import Custody, Role
+from keys.private.derived import LocalDerivingKey
 from keys.private.identities import generate_identity
 from keys.private.rotation import rotate
+from keys.private.secret import Secret
 from keys.private.signing import Signer
 from keys.published import Entry, KeyHistory, PublishedKey, judge, judge_by
 from keys.sshsig import Namespace
@@ -311,7 +313,9 @@ def test_a_replaced_key_signs_for_five_minutes_more_and_not_a_moment_longer(worl
 
 
 def test_a_check_value_tells_secrets_apart_and_nothing_else(world: World) -> None:
-    [secret] = world.custody.person_digest_secrets()
+    [own] = world.custody.person_digest_keys()
     [key] = world.custody.published(Role.PERSON_DIGESTS)
-    assert key.line == published.check_value(secret.reveal()) != published.check_value(bytes(32))
-    assert secret.reveal().hex() not in world.custody.history_path.read_text()
+    assert key.line == own.name != LocalDerivingKey(Secret(bytes(32))).name
+    assert key.line.startswith("check-value SHA256:")
+    secret = world.custody.path(Role.PERSON_DIGESTS).read_text().strip()
+    assert secret not in world.custody.history_path.read_text()

@@ -13,8 +13,10 @@ from core.errors import KeyUnusable
 from keys.envelope.seal import Sealer
 from keys.private import rotation
 from keys.private.custody import Custody, Role
+from keys.private.derived import LocalDerivingKey
 from keys.private.opening import open_envelope
 from keys.private.rotation import rotate
+from keys.published import check_value
 from keys.roles import SSH_ROLES
 from keys.sshsig import Namespace
 
@@ -63,17 +65,35 @@ def test_what_was_sealed_to_an_earlier_identity_still_opens(custody: Custody) ->
 
 
 def test_the_earlier_secret_of_digests_is_kept_behind_the_new_one(custody: Custody) -> None:
-    [first] = custody.person_digest_secrets()
+    [first] = custody.person_digest_keys()
     rotate(custody, Role.PERSON_DIGESTS)
-    newest, oldest = custody.person_digest_secrets()
-    assert oldest.reveal() == first.reveal() != newest.reveal()
+    newest, oldest = custody.person_digest_keys()
+    assert oldest.name == first.name != newest.name
+    assert not list(custody.directory.glob("*.earlier")), "they stand in one file"
+
+
+@pytest.mark.parametrize("to", [None, "file:elsewhere"])
+def test_a_key_for_digests_that_was_published_before_tokens_held_any_is_used_and_replaced(
+    tmp_path: Path, to: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custody = Custody(tmp_path / "keys")
+    custody.create(Role.AGREEMENT_SEAL)
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalDerivingKey, "name", property(lambda key: check_value(key.secret.reveal())))
+        custody.create(Role.PERSON_DIGESTS)
+    [key], [published] = custody.person_digest_keys(), custody.published(Role.PERSON_DIGESTS)
+    assert key.name != published.line
+    assert key.answers_to(published.line)
+    old, new = rotate(custody, Role.PERSON_DIGESTS, to)
+    newest, oldest = Custody(custody.directory, {Role.PERSON_DIGESTS: to} if to else {}).person_digest_keys()
+    assert (old.line, new.line, oldest.name) == (published.line, newest.name, key.name)
 
 
 class Stopped(BaseException):
     """As a kill would."""
 
 
-@pytest.mark.parametrize("role", [Role.MANIFEST, Role.INTAKE, Role.MANIFEST_MLDSA])
+@pytest.mark.parametrize("role", [Role.MANIFEST, Role.INTAKE, Role.MANIFEST_MLDSA, Role.PERSON_DIGESTS])
 @pytest.mark.parametrize("moment", ["made", "before it is published", "published"])
 def test_an_interrupted_rotation_is_finished_by_the_same_call(
     custody: Custody, role: Role, moment: str, monkeypatch: pytest.MonkeyPatch
@@ -85,7 +105,7 @@ def test_an_interrupted_rotation_is_finished_by_the_same_call(
 
     place, name = {
         "made": (Custody, "publish"),
-        "before it is published": (rotation, "public_line"),
+        "before it is published": (rotation, "is_published_as"),
         "published": (Path, "replace"),
     }[moment]
     with monkeypatch.context() as patched:

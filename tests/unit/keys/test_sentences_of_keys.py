@@ -156,7 +156,7 @@ ATTRIBUTES = (
         (TOKEN.replace("object=o", "object="), ATTRIBUTES),
         (TOKEN.replace("object=o", "object=%ff"), ATTRIBUTES),
         (TOKEN.replace("object=o", "object=\0"), ATTRIBUTES),
-        (TOKEN.replace("?", ";type=cert?"), "a pkcs11: URI of a key that signs has the type private, or none"),
+        (TOKEN.replace("?", ";type=cert?"), "a pkcs11: URI of such a key has the type private, or none"),
         (
             TOKEN + "&pin-value=1",
             "a PIN does not belong in a pkcs11: URI: put it in a file of mode 0600, and name it: pin-source",
