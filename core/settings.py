@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -115,6 +115,18 @@ class Settings(BaseSettings):
     own_keys: KeySettings = Field(default=KeySettings(), validation_alias="GLA_KEYS")
     registry: RegistrySettings = RegistrySettings()
     sources: SourceSettings = SourceSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - as the method that this one replaces
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A file that is named (`_env_file`) goes before the environment, which stays as it was at the start."""
+        return init_settings, dotenv_settings, env_settings
 
     @property
     def resolved_database_url(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,7 @@ def dropzone(context: click.Context) -> None:
 
     if context.invoked_subcommand == dropzone_openssh.authorized_keys.name:
         configure_logging("WARNING")  # without settings it starts in a tenth of a second
-    else:
+    elif context.invoked_subcommand != serve.name:  # which reads them from a file too
         load_settings(context)
 
 
@@ -32,14 +33,22 @@ dropzone.add_command(dropzone_openssh.show_config)
 
 @dropzone.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen here instead of where the settings say; 0: any.")
-@click.pass_obj
-def serve(settings: Settings, port: int | None) -> None:
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Settings, NAME=VALUE a line, that go before the environment; SIGHUP reads them again.",
+)
+def serve(port: int | None, file: Path | None) -> None:
     """Serve until SIGTERM or Ctrl-C. Prints where it listens and its host key, for the recipients' known_hosts."""
+    from apps.cli.main import read_settings  # noqa: PLC0415 - which imports this module
     from apps.cli.zone_host import zone_host  # noqa: PLC0415
     from apps.dropzone.server import serve as serve_dropzone  # noqa: PLC0415
 
+    settings = read_settings(file)
+    configure_logging(settings.log_level)
     chosen, host_key, ready = zone_host(settings, port)
-    serve_dropzone(settings.dropzone_dir, host_key, chosen, ready)
+    serve_dropzone(settings.dropzone_dir, host_key, chosen, ready, lambda: read_settings(file).dropzone)
 
 
 @dropzone.command("known-hosts")

@@ -12,7 +12,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import click
 
@@ -114,21 +114,30 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)  # click returns the code of `ctx.exit` in this mode
 
 
-def read_settings() -> Settings:
-    """The settings; `UnusableInput` names the variable that is wrong, never its value."""
+def read_settings(file: Path | None = None) -> Settings:
+    """The settings, those in `file` (NAME=VALUE, a line each) before those in the environment.
+
+    `UnusableInput` names the variable that is wrong, never its value, or the file if it cannot be read.
+    """
     from pydantic import ValidationError  # noqa: PLC0415 - a third of a second, which not every command needs
     from pydantic_settings import SettingsError  # noqa: PLC0415
 
     from core.settings import Settings  # noqa: PLC0415
 
+    if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
+        raise UnusableInput(
+            f"the settings in {file.name} cannot be read: is the file there, and readable for this user?"
+        )
+    named: dict[str, Any] = {"_env_file": file, "_env_file_encoding": "utf-8"}
     try:
-        return Settings()
+        return Settings(**named)
     except ValidationError as error:
         wrong = {"__".join(str(part) for part in problem["loc"]).upper() for problem in error.errors()}
-    except SettingsError:
+    except (SettingsError, UnicodeError, OSError):
         wrong = {"*"}
     names = ", ".join(sorted(name if name.startswith("GLA_") else f"GLA_{name}" for name in wrong))
-    raise UnusableInput(f"the setting {names} in the environment has not the right form")
+    where = "the environment" if file is None else f"the environment or {file.name}"
+    raise UnusableInput(f"the setting {names} in {where} has not the right form")
 
 
 def _of_the_system(error: OSError) -> GlaError:

@@ -63,6 +63,10 @@ class Door:
         self._waiting = 0
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
 
+    def obey(self, settings: DropzoneSettings) -> None:
+        """Other limits from now on; who is in stays."""
+        self._settings = settings
+
     def come(self, address: str, now: float) -> float:
         """A connection of `address`: until when it waits before it is served, mostly not at all. Or `Refused`."""
         known = self._known(address, now)

@@ -2,7 +2,7 @@
 
 >>> serve(root, host_key_path, settings)  # doctest: +SKIP
 until SIGTERM or SIGINT: then nobody new comes in, and what is under way may finish for `stop_seconds`; a second signal
-ends it at once. SIGHUP reads the host key anew, for connections that follow. The accounts file needs no signal.
+ends it at once. SIGHUP reads host key and settings anew, for who comes then. The accounts file needs no signal.
 
 This process has no threads and does nothing but accept, so that it can fork (ADR 12).
 """
@@ -19,7 +19,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -32,7 +32,7 @@ from apps.dropzone.door import Door, Refused, Visitor
 from apps.dropzone.incoming import INCOMING, remove_drafts
 from apps.dropzone.namespace import DELIVERIES
 from apps.dropzone.spool import recover
-from core.errors import KeyUnusable, UnusableInput
+from core.errors import GlaError, KeyUnusable, UnusableInput
 from core.settings import DropzoneSettings
 from schemas.accounts import ACCOUNTS_NAME, SPOOL
 
@@ -72,8 +72,15 @@ class _Closable(Protocol):
 class Dropzone:
     """The server over `root` (`accounts.json`, `deliveries/`, `incoming/`, `spool/`). Listens once it is made."""
 
-    def __init__(self, root: Path, host_key_path: Path, settings: DropzoneSettings) -> None:
+    def __init__(
+        self,
+        root: Path,
+        host_key_path: Path,
+        settings: DropzoneSettings,
+        read_settings: Callable[[], DropzoneSettings] | None = None,
+    ) -> None:
         self._settings = settings
+        self._read_settings = read_settings
         self._host_key_path = host_key_path
         self._host_key = _host_key(host_key_path)
         self._zone = Zone(
@@ -133,8 +140,20 @@ class Dropzone:
             self._host_key = _host_key(self._host_key_path)
         except KeyUnusable as error:
             logger.error("the host key stays as it was: %s", error)  # noqa: TRY400
+        if self._read_settings is not None:
+            try:
+                self._take(self._read_settings())
+            except GlaError as error:
+                logger.error("the settings stay as they were: %s", error)  # noqa: TRY400
         self._tidy_if_possible()
         logger.info("reloaded")
+
+    def _take(self, settings: DropzoneSettings) -> None:
+        """Limits count at once for who comes, and for the server itself; a connection keeps those it began with."""
+        place = {"host": self._settings.host, "port": self._settings.port}
+        self._settings = settings.model_copy(update=place)
+        self._zone = replace(self._zone, settings=self._settings)
+        self._door.obey(self._settings)
 
     def _tidy(self) -> None:
         """What processes left behind that were killed."""
@@ -286,11 +305,18 @@ def _signals(tell: Callable[[int], None], wake: socket.socket) -> Iterator[None]
 
 
 def serve(
-    root: Path, host_key_path: Path, settings: DropzoneSettings, ready: Callable[[int], None] = lambda _: None
+    root: Path,
+    host_key_path: Path,
+    settings: DropzoneSettings,
+    ready: Callable[[int], None] = lambda _: None,
+    read_settings: Callable[[], DropzoneSettings] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; call `ready` with the port once it listens. For a program's main thread."""
+    """Serve until SIGTERM or SIGINT; call `ready` with the port once it listens. For a program's main thread.
+
+    `read_settings` is asked at SIGHUP, and raises an error of ours if they cannot be used; host and port stay.
+    """
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it writes a trace for whatever a stranger sends
-    Dropzone(root, host_key_path, settings).run(ready)
+    Dropzone(root, host_key_path, settings, read_settings).run(ready)
 
 
 def _host_key(path: Path) -> paramiko.PKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -88,3 +89,56 @@ def test_a_host_key_that_is_damaged_is_one_sentence_and_exit_30(start: Start, ho
     again = start()
     assert again.wait(timeout=60) == 30
     assert again.stderr.read().count("\n") == 1
+
+
+def said(process: subprocess.Popen[str], words: str) -> str:
+    """The line of the log with these words; what comes before it is passed over."""
+    return next(line for line in process.stderr if words in line)
+
+
+def is_open(client: socket.socket, seconds: float) -> bool:
+    """Whether the server keeps the connection for so long."""
+    client.settimeout(seconds)
+    try:
+        while client.recv(1024):
+            pass
+    except TimeoutError:
+        return True
+    except ConnectionResetError:
+        pass
+    return False
+
+
+def test_a_reload_takes_other_limits_for_who_comes_then_and_closes_nothing(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLA_LOG_LEVEL", "INFO")
+    monkeypatch.setenv("GLA_DROPZONE__LOGIN_SECONDS", "500")
+    file = tmp_path / "dropzone.env"
+    file.write_text("GLA_DROPZONE__LOGIN_SECONDS=600\n")
+    process = start("--settings", str(file))
+    port, _ = announced(process)
+
+    def reload(text: str) -> None:
+        file.write_text(text)
+        process.send_signal(signal.SIGHUP)
+
+    with socket.create_connection(("127.0.0.1", port)) as first:
+        assert is_open(first, 3)
+        reload("GLA_DROPZONE__LOGIN_SECONDS=1\nGLA_DROPZONE__PORT=1\n")
+        assert said(process, "reloaded")
+        with socket.create_connection(("127.0.0.1", port)) as second:
+            assert not is_open(second, 60)
+        assert is_open(first, 1)
+        reload("GLA_DROPZONE__LOGIN_SECONDS=never\n")
+        assert "GLA_DROPZONE__LOGIN_SECONDS" in said(process, "the settings stay as they were")
+        assert said(process, "reloaded")
+        with socket.create_connection(("127.0.0.1", port)) as second:
+            assert not is_open(second, 60)
+        reload("GLA_DROPZONE__MAX_STRANGERS=1\n")
+        assert said(process, "reloaded")
+        with socket.create_connection(("127.0.0.1", port)):
+            assert said(process, "it had not logged in, and makes room for others")
+        file.unlink()
+        process.send_signal(signal.SIGHUP)
+        assert said(process, "dropzone.env cannot be read")
