@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+
+_DRAFT = re.compile(r"\.[0-9a-f]{16}\.partial")
 
 
 def write_file(path: Path, data: bytes, *, mode: int) -> None:
@@ -31,7 +34,7 @@ def new_file(path: Path, *, mode: int, replace: bool = True) -> Iterator[FileIO]
         with path.open("wb", buffering=0) as file:
             yield file
         return
-    draft = path.with_name(f".{secrets.token_hex(8)}.partial")
+    draft = path.with_name(f".{secrets.token_hex(8)}.partial")  # as in _DRAFT
     try:
         with FileIO(_created(draft, path, mode), "wb") as file:
             yield file
@@ -42,6 +45,20 @@ def new_file(path: Path, *, mode: int, replace: bool = True) -> Iterator[FileIO]
             os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path, before: float) -> int:
+    """Remove from `folder` what a process that was killed left of a file, if nothing was written to it since `before`
+    (seconds since 1970); returns how many. No folder: none.
+    """
+    count = 0
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # it got its name just now
+                if _DRAFT.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < before:
+                    Path(entry).unlink()
+                    count += 1
+    return count
 
 
 def _created(draft: Path, path: Path, mode: int) -> int:

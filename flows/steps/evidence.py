@@ -56,6 +56,11 @@ def folder_of(services: Services, delivery_id: str) -> Path:
     return _root(services) / delivery_id
 
 
+def folders(services: Services) -> list[Path]:
+    """Those of all deliveries of which it is kept."""
+    return list(_root(services).glob("[0-9a-f]*"))
+
+
 def _root(services: Services) -> Path:
     return services.settings.home / "evidence"
 
@@ -63,8 +68,7 @@ def _root(services: Services) -> Path:
 def forget(services: Services) -> None:
     """Remove what is kept of deliveries whose events were removed by rule: it proves nothing any more."""
     with reading(services.engine) as connection:
-        kept = list(_root(services).glob("[0-9a-f]*"))
-        forgotten = [folder for folder in kept if not has_any(connection, folder.name)]
+        forgotten = [folder for folder in folders(services) if not has_any(connection, folder.name)]
     for folder in forgotten:
         with disk_errors():
             shutil.rmtree(folder)

@@ -21,6 +21,7 @@ from core.database import reading
 from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
 from flows.steps.agree import unaltered
 from flows.steps.event_retention import forget_events
+from flows.steps.leftovers import remove_leftovers
 from flows.steps.order import delivery_folder
 from flows.steps.participant_reports import remove_old_reports
 from flows.steps.people_retention import forget_people
@@ -67,6 +68,10 @@ def remove_what_is_over(services: Services) -> Removed:
     done.reports = remove_old_reports(services)
     done.sets = forget_people(services)
     done.events = forget_events(services)
+    try:
+        remove_leftovers(services)
+    except GlaError as error:
+        done.problems.append(f"what killed processes left of files: {error}")
     services.checkpoint()  # also if nothing went: a run that removed something may have died before it could
     return done
 

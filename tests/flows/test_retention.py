@@ -300,6 +300,20 @@ def test_until_its_end_the_same_bytes_come_back_with_the_same_end(published: Wor
     assert remove_what_is_over(published.services).gone == [NAME]
 
 
+def test_it_has_the_same_end_while_its_correction_is_stopped(published: World) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        path.run(published.services, published.order(Mode.CORRECT, "wrong"), stop_at("publish"))
+    shutil.rmtree(published.published())
+    published.at(END - timedelta(minutes=1))
+    assert path.run(published.services, published.order(Mode.REDELIVER, "lost")).edition == 1
+    published.at(END)
+    assert NAME in remove_what_is_over(published.services).gone
+    assert not published.published().exists()
+    with pytest.raises(DeliveryStateError, match="use mode correct"):
+        path.run(published.services, published.order(Mode.REDELIVER, "too late"))
+    assert state(published) is State.EXPIRED
+
+
 @pytest.mark.parametrize("removed", [True, False])
 def test_after_its_end_only_a_new_edition_helps(published: World, removed: bool) -> None:
     published.at(END)
@@ -409,3 +423,27 @@ def test_details_of_events_go_years_after_the_delivery_ended_and_the_ledger_stay
     told = verify(world.services.engine, witnesses)
     assert (told.removed > 5, told.witnessed) == (True, told.events)
     assert remove_what_is_over(world.services).events == 0
+
+
+def test_what_killed_processes_left_of_files_goes_after_a_day(published: World) -> None:
+    home = published.home
+    folders = [*(home / "evidence").iterdir(), *(home / "staging").glob("*/*/")]
+    names = ("config", "keys", "challenges", "people", "dropzone", f"participants/{AGREEMENT}")
+    folders += [home / name for name in names]
+    folders.append(home / "dropzone/deliveries" / RECIPIENT / AGREEMENT / "participants")
+    left = []
+    for number, folder in enumerate(folders):
+        folder.mkdir(parents=True, exist_ok=True)
+        left.append(folder / f".{number:016x}.partial")
+    others = [home / "dropzone/spool/.0123456789abcdef.partial"]  # a session's, which may last a day
+    others[0].parent.mkdir(exist_ok=True)
+    for each in (*left, *others):
+        each.touch()
+        os.utime(each, (NOW.timestamp(), NOW.timestamp()))
+    published.at(NOW + timedelta(hours=23))
+    remove_what_is_over(published.services)
+    assert all(each.exists() for each in left)
+    published.at(NOW + timedelta(hours=25))
+    remove_what_is_over(published.services)
+    assert not any(each.exists() for each in left)
+    assert all(each.exists() for each in others)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from core.files import new_file, write_file
+from core.files import new_file, remove_drafts, write_file
 
 
 def test_a_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
@@ -71,3 +74,29 @@ def test_a_whole_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     write_file(path, b"new and longer", mode=0o600)
     assert path.read_bytes() == b"new and longer"
     assert [each.name for each in tmp_path.iterdir()] == ["registry.json"]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from core.files import new_file
+with new_file(Path(sys.argv[1]), mode=0o600) as file:
+    file.write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_goes_when_it_is_old_enough_and_nothing_else(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "file")], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (draft,) = tmp_path.iterdir()
+    written = draft.stat().st_mtime
+    others = [tmp_path / name for name in (".0123.partial", "0123456789abcdef.partial", ".0123456789abcdef.partial.x")]
+    for path in others:
+        path.touch()
+        os.utime(path, (0, 0))
+    assert remove_drafts(tmp_path, written) == 0
+    assert draft.exists()
+    assert remove_drafts(tmp_path, written + 1) == 1
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+    assert remove_drafts(tmp_path / "absent", written) == 0
