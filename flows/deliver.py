@@ -43,7 +43,8 @@ def deliver(
         agreement: The agreement's id, for example GLA-2026-0001.
         period: YYYY, YYYY-Qn, YYYY-MM, YYYY-MM-DD or START--END (END included).
         requested_by: Your name. The open-source Prefect server knows no users, so the ledger asks.
-        mode: resume goes on from the last step; redeliver sends the same bytes; correct extracts again.
+        mode: resume goes on from the last step; redeliver sends the newest published edition again,
+            byte for byte, also while its correction is stopped; correct extracts again.
         reason: Why; shown in the history. Required for redeliver, correct and full.
         full: Of a mutation delivery: the whole state again, as new.
     """

@@ -27,9 +27,19 @@ class Decision:
 def decide(request: ClaimRequest, editions: Sequence[Delivery], now: datetime) -> Decision:
     """Judge a claim. `editions` are all deliveries of the same agreement and period, newest first."""
     for delivery in editions:
+        if delivery.is_held(to_rfc3339(now)):
+            return _busy(delivery)
+    for delivery in editions:
         if delivery.edition == request.edition:
-            return _existing(request, delivery, newest=editions[0], now=now)
+            return _existing(request, delivery, editions, now)
     return _new(request, editions, now)
+
+
+def may_be_worked_on(delivery: Delivery, editions: Sequence[Delivery]) -> bool:
+    """Whether an edition is the newest; or the newest that was published, while all after it are stopped."""
+    newer = [each for each in editions if each.edition > delivery.edition]
+    stopped = all(each.state in STOPPED and each.published_at is None for each in newer)
+    return not newer or (delivery.published_at is not None and stopped)
 
 
 def _new(request: ClaimRequest, editions: Sequence[Delivery], now: datetime) -> Decision:
@@ -53,8 +63,6 @@ def _new(request: ClaimRequest, editions: Sequence[Delivery], now: datetime) -> 
         supersedes=next(published, None),
     )
     newest = editions[0] if editions else None
-    if newest is not None and newest.is_held(to_rfc3339(now)):
-        return _busy(newest)
     refusal = None
     if request.edition != (1 if newest is None else newest.edition + 1):
         refusal = f"{delivery.name} cannot be made: editions count up from 1 without gaps"
@@ -65,11 +73,9 @@ def _new(request: ClaimRequest, editions: Sequence[Delivery], now: datetime) -> 
     return Decision(delivery, Action.DELIVERY_PLANNED, None)
 
 
-def _existing(request: ClaimRequest, delivery: Delivery, *, newest: Delivery, now: datetime) -> Decision:
-    if delivery.is_held(to_rfc3339(now)):
-        return _busy(delivery)
-    if delivery.edition < newest.edition:
-        newer = DeliveryStateError(f"{delivery.name} has a newer edition, {newest.edition}: work on that one")
+def _existing(request: ClaimRequest, delivery: Delivery, editions: Sequence[Delivery], now: datetime) -> Decision:
+    if not may_be_worked_on(delivery, editions):
+        newer = DeliveryStateError(f"{delivery.name} has a newer edition, {editions[0].edition}: work on that one")
         return Decision(delivery, Action.DELIVERY_REFUSED, delivery.token, newer)
     claimed = replace(
         delivery,

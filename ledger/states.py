@@ -38,9 +38,10 @@ _TRANSITIONS: dict[State, frozenset[State]] = {
     State.PLANNED: STOPPED | {State.EXTRACTING},
     # back to planned: the worker died while it extracted, and nothing that it staged counts
     State.EXTRACTING: STOPPED | {State.PLANNED, State.SEALED, State.SKIPPED},
-    State.SEALED: STOPPED | {State.PUBLISHING},
+    # superseded: it was being published again, that worker died, and the correction came
+    State.SEALED: STOPPED | {State.PUBLISHING, State.SUPERSEDED},
     # back to sealed: the worker died while it published; the next one publishes the same bytes
-    State.PUBLISHING: STOPPED | {State.SEALED, State.PUBLISHED},
+    State.PUBLISHING: STOPPED | {State.SEALED, State.PUBLISHED, State.SUPERSEDED},
     # back to sealed from a delivered state: the same bytes are published again
     State.PUBLISHED: frozenset({State.PICKED_UP, State.CONFIRMED, State.EXPIRED, State.SEALED, State.SUPERSEDED}),
     State.PICKED_UP: frozenset({State.CONFIRMED, State.EXPIRED, State.SEALED, State.SUPERSEDED}),

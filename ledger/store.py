@@ -121,6 +121,7 @@ class Ledger:
         """Prolong the lease; raises `DeliveryBusy` if it was lost to another worker."""
         with writing(self.engine) as connection:
             held = self._held(connection, claim)
+            _not_overtaken(connection, held)
             deliveries.save(connection, replace(held, lease_until=self._lease(claim)), held_by=claim.token)
 
     def advance(
@@ -138,9 +139,7 @@ class Ledger:
         """
         with writing(self.engine) as connection:
             held = self._held(connection, claim)
-            editions = deliveries.editions(connection, held.agreement_id, Period.parse(held.period))
-            if held.edition < editions[0].edition:  # its lease had run out, and somebody began to correct it
-                raise DeliveryBusy(f"{held.name} has a newer edition: this worker came too late")
+            editions = _not_overtaken(connection, held)
             check_transition(held.state, state)
             changed = self._advanced(held, claim, state, columns)
             result = Result.INTENDED if state in _INTENT else Result.OK
@@ -148,7 +147,7 @@ class Ledger:
             facts = {**(detail or {}), "token": claim.token, **_told(columns)}
             self.tell(connection, changed, action, result, claim.actor, facts)
             if state is State.PUBLISHED:
-                self._supersede(connection, changed, editions[1:], claim)
+                self._supersede(connection, changed, editions, claim)
         return replace(claim, delivery=changed)
 
     def note(self, claim: Claim, action: Action, result: Result, detail: Mapping[str, Any]) -> None:
@@ -187,6 +186,12 @@ class Ledger:
         with reading(self.engine) as connection:
             editions = deliveries.editions(connection, agreement_id, period)
         return editions[0].edition if editions else None
+
+    def newest_published(self, agreement_id: str, period: Period) -> Delivery | None:
+        """The edition that the recipient has, or had until its end; a newer one may have been begun."""
+        with reading(self.engine) as connection:
+            editions = deliveries.editions(connection, agreement_id, period)
+        return next((each for each in editions if each.published_at is not None), None)
 
     def events_of(self, delivery_id: str) -> list[Event]:
         """What happened to one delivery, oldest first."""
@@ -288,10 +293,10 @@ class Ledger:
         )
 
     def _supersede(
-        self, connection: Connection, published: Delivery, earlier_editions: Sequence[Delivery], claim: Claim
+        self, connection: Connection, published: Delivery, editions: Sequence[Delivery], claim: Claim
     ) -> None:
-        for earlier in earlier_editions:
-            if can_follow(earlier.state, State.SUPERSEDED):
+        for earlier in editions:
+            if earlier.edition < published.edition and can_follow(earlier.state, State.SUPERSEDED):
                 changed = replace(earlier, state=State.SUPERSEDED, updated_at=self.now())
                 deliveries.save(connection, changed, held_by=earlier.token)
                 detail = {"by": published.id, "reason": published.reason}
@@ -332,6 +337,14 @@ class Ledger:
 
     def now(self) -> str:
         return to_rfc3339(self.clock())
+
+
+def _not_overtaken(connection: Connection, held: Delivery) -> list[Delivery]:
+    """All editions, newest first; `DeliveryBusy` if the lease had run out and somebody began to work on a newer one."""
+    editions = deliveries.editions(connection, held.agreement_id, Period.parse(held.period))
+    if not claims.may_be_worked_on(held, editions):
+        raise DeliveryBusy(f"{held.name} has a newer edition: this worker came too late")
+    return editions
 
 
 def _told(columns: Columns) -> dict[str, Any]:

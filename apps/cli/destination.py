@@ -93,7 +93,7 @@ def check(settings: Settings, destination_id: str, *, set_lifecycle: bool) -> No
 @destination.command("links")
 @click.argument("agreement")
 @click.argument("period")
-@click.option("--edition", type=click.IntRange(1), help="The newest by default.")
+@click.option("--edition", type=click.IntRange(1), help="The newest that was published by default.")
 @click.option(
     "--hours", type=click.IntRange(1, LONGEST_HOURS), default=24, show_default=True, help="They work so long."
 )

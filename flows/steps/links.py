@@ -24,9 +24,12 @@ LONGEST_HOURS = 7 * 24  # S3's own limit
 def links(
     services: Services, agreement_id: str, period: Period, edition: int | None, hours: int
 ) -> list[tuple[str, str]]:
-    """(name, URL) of every file of an edition, by default of the newest; `DeliveryStateError` if there is none now."""
+    """(name, URL) of every file of an edition, by default of the newest that was published; `DeliveryStateError` if
+    there is none now.
+    """
     agreement = agree(services, agreement_id)
-    edition = edition or services.ledger.latest_edition(agreement_id, period) or 1
+    published = services.ledger.newest_published(agreement_id, period)
+    edition = edition or (1 if published is None else published.edition)
     delivery = services.ledger.get(agreement_id, period, edition)
     name = f"delivery {agreement_id}/{period} edition {edition}"
     if delivery is None or delivery.published_at is None or delivery.expires_at is None:

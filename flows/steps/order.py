@@ -14,7 +14,7 @@ class Mode(StrEnum):
     """How a delivery that may already exist is run again (the words operators use)."""
 
     RESUME = "resume"  # go on from the last recorded step; a finished delivery is a no-op that says so
-    REDELIVER = "redeliver"  # publish the same bytes again
+    REDELIVER = "redeliver"  # publish the same bytes again, of the newest edition that was published
     CORRECT = "correct"  # extract again, as the next edition, which supersedes this one
 
 

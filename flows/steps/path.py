@@ -170,15 +170,28 @@ def _edition(services: Services, order: Order) -> int:
         if order.mode is Mode.CORRECT:
             return latest + 1
         raise DeliveryStateError(f"delivery {order.name} had no rows and was skipped as agreed: use mode correct")
-    if latest and delivery and order.mode is Mode.CORRECT and delivery.state in STOPPED and delivery.sealed:
+    if order.mode is Mode.REDELIVER:
+        return _published_edition(services, order)
+    if latest and delivery and delivery.state in STOPPED and delivery.sealed:
         return latest + 1  # sealed bytes that can not be published any more would otherwise be the end
     if latest is None or delivery is None or delivery.state not in DELIVERED:
-        raise DeliveryStateError(f"delivery {order.name} is not delivered yet: use mode resume")
-    if order.mode is Mode.CORRECT:
-        require_last(services, delivery)
-    elif delivery.expires_at is not None:  # asked before anything changes: one that expired stays so
+        raise _not_delivered(order)
+    require_last(services, delivery)
+    return latest + 1
+
+
+def _published_edition(services: Services, order: Order) -> int:
+    """The newest that was published; the ledger refuses it while a newer one is begun and not stopped."""
+    delivery = services.ledger.newest_published(order.agreement_id, order.period)
+    if delivery is None:
+        raise _not_delivered(order)
+    if delivery.expires_at is not None:  # asked before anything changes: one that expired stays so
         require_time_left(services, order.name, from_rfc3339(delivery.expires_at))
-    return latest if order.mode is Mode.REDELIVER else latest + 1
+    return delivery.edition
+
+
+def _not_delivered(order: Order) -> DeliveryStateError:
+    return DeliveryStateError(f"delivery {order.name} is not delivered yet: use mode resume")
 
 
 def _guarded(step: StepRunner) -> StepRunner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, delete, text, update
@@ -12,7 +13,7 @@ from core.database import open_engine, reading, writing
 from core.errors import DeliveryBusy, DeliveryStateError, LedgerUnavailable, Unexpected, UnusableInput
 from core.period import Period
 from ledger import events
-from ledger.deliveries import FileReading, Pickup
+from ledger.deliveries import Claim, FileReading, Pickup
 from ledger.events import Event
 from ledger.states import State
 from ledger.store import Ledger
@@ -245,6 +246,14 @@ class TestLease:
         assert verify(ledger.engine, []).events == 5
 
 
+def stopped_correction(ledger: Ledger, edition: int = 2, *, refused: bool = True) -> None:
+    ledger.fail(claim(ledger, edition=edition, reason="wrong"), "RowsInvalid", "no", refused=refused)
+
+
+def reopened(ledger: Ledger) -> Claim:
+    return ledger.advance(claim(ledger, reason="lost"), State.SEALED, Action.DELIVERY_REOPENED)
+
+
 class TestResume:
     def test_sealed_bytes_are_published_as_they_were(self, ledger: Ledger, clock: Clock) -> None:
         held = seal(ledger, extract(ledger, claim(ledger)))
@@ -334,11 +343,78 @@ class TestEditions:
             ledger.advance(late, State.SEALED, Action.DELIVERY_REOPENED)
         assert [state(ledger, edition) for edition in (1, 2)] == [State.SUPERSEDED, State.PUBLISHED]
 
-    def test_an_older_edition_is_never_worked_on_again(self, ledger: Ledger) -> None:
+    def test_an_older_edition_is_not_worked_on_while_a_newer_one_is_unfinished(self, ledger: Ledger) -> None:
         deliver(ledger)
         ledger.release(claim(ledger, edition=2))
+        with pytest.raises(DeliveryStateError, match="newer edition, 2"):
+            claim(ledger, edition=1)
+
+    @pytest.mark.parametrize("refused", [True, False])
+    def test_the_newest_published_edition_comes_again_while_its_correction_is_stopped(
+        self, ledger: Ledger, refused: bool
+    ) -> None:
+        first = deliver(ledger)
+        stopped_correction(ledger, refused=refused)
+        found = ledger.newest_published(AGREEMENT, JANUARY)
+        assert found is not None
+        assert found.id == first.id
+        again = publish(ledger, reopened(ledger))
+        ledger.release(again)
+        assert (again.sealed, again.delivery.supersedes) == (SEALED, None)
+        assert [state(ledger, edition) for edition in (1, 2)] == [
+            State.PUBLISHED,
+            State.REFUSED if refused else State.FAILED,
+        ]
+        assert deliver(ledger, edition=2).delivery.supersedes == first.id
+        assert state(ledger) == State.SUPERSEDED
+        assert verify(ledger.engine, []).deliveries == 2
+
+    def test_only_the_newest_published_edition_comes_again(self, ledger: Ledger) -> None:
+        deliver(ledger)
+        deliver(ledger, edition=2)
+        stopped_correction(ledger, edition=3)
         with pytest.raises(DeliveryStateError, match="newer edition"):
             claim(ledger, edition=1)
+        assert claim(ledger, edition=2).state == State.PUBLISHED
+
+    def test_an_edition_that_was_never_published_does_not_come_after_a_newer_one(self, ledger: Ledger) -> None:
+        ledger.fail(claim(ledger), "SourceUnavailable", "no", refused=False)
+        stopped_correction(ledger)
+        assert ledger.newest_published(AGREEMENT, JANUARY) is None
+        with pytest.raises(DeliveryStateError, match="newer edition"):
+            claim(ledger, edition=1)
+
+    def test_one_that_had_no_rows_is_the_last_word(self, ledger: Ledger) -> None:
+        deliver(ledger)
+        held = extract(ledger, claim(ledger, edition=2))
+        ledger.release(ledger.advance(held, State.SKIPPED, Action.DELIVERY_SKIPPED))
+        with pytest.raises(DeliveryStateError, match="newer edition"):
+            claim(ledger, edition=1)
+
+    def test_while_it_comes_again_nobody_works_on_another_edition(self, ledger: Ledger) -> None:
+        deliver(ledger)
+        stopped_correction(ledger)
+        reopened(ledger)
+        for edition in (1, 2, 3):
+            with pytest.raises(DeliveryBusy):
+                claim(ledger, edition=edition, worker="worker-2")
+
+    def test_a_worker_that_died_while_it_came_again_stands_in_nobodys_way(self, ledger: Ledger, clock: Clock) -> None:
+        deliver(ledger)
+        stopped_correction(ledger)
+        late = ledger.advance(reopened(ledger), State.PUBLISHING, Action.DELIVERY_PUBLISHING)
+        clock.advance(seconds=LEASE_SECONDS + 1)
+        assert claim(ledger, worker="worker-2").state == State.SEALED, "another worker sends it"
+        clock.advance(seconds=LEASE_SECONDS + 1)
+        correction = claim(ledger, edition=2, worker="worker-3")
+        taken = replace(late, token=late.token + 1)
+        for attempt in (ledger.heartbeat, lambda it: ledger.advance(it, State.PUBLISHING, Action.DELIVERY_PUBLISHING)):
+            with pytest.raises(DeliveryBusy, match="newer edition"):
+                attempt(taken)
+        publish(ledger, seal(ledger, extract(ledger, correction)))
+        assert [state(ledger, edition) for edition in (1, 2)] == [State.SUPERSEDED, State.PUBLISHED]
+        with pytest.raises(DeliveryBusy, match="newer edition"):
+            ledger.heartbeat(taken)
 
     def test_periods_with_two_spellings_are_one_delivery(self, ledger: Ledger) -> None:
         deliver(ledger)

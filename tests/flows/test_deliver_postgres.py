@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from core.errors import RowsInvalid
+from core.errors import GlaError, RowsInvalid
 from flows.steps import path
 from flows.steps.order import Mode
 from flows.steps.pickups import record_pickups
@@ -42,6 +42,20 @@ def test_a_delivery_its_correction_and_its_history(world):
     assert list(history(world.services.engine, Choice(recipient="other"))) == []
     assert not (world.home / "gla.db").exists()
     assert verify(world.services.engine, []).deliveries == 2
+
+
+def test_an_edition_comes_again_while_its_correction_is_stopped(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    source = world.source.read_bytes()
+    world.source.write_bytes(b"not a Parquet file")
+    with pytest.raises(GlaError):
+        path.run(world.services, world.order(Mode.CORRECT, "wrong"))
+    world.source.write_bytes(source)
+    assert path.run(world.services, world.order(Mode.REDELIVER, "lost")).edition == 1
+    assert [(row.edition, row.reason) for row in history(world.services.engine)] == [(2, "wrong"), (1, "lost")]
+    assert path.run(world.services, world.order()).edition == 2
+    assert [row.state for row in history(world.services.engine)] == ["published", "superseded"]
 
 
 def test_a_refusal_and_its_reason(world):

@@ -276,6 +276,23 @@ def test_a_redelivery_changes_nothing_for_the_next_one(mutating):
     assert by_code(told(mutating, MAY)) == {"N": [], "W": [2], "V": []}
 
 
+def test_what_comes_again_while_its_correction_is_stopped_leaves_the_chain_as_it_was(mutating):
+    deliver(mutating)
+    change_source(mutating, raise_amounts(1))
+    deliver(mutating, APRIL)
+    change_source(mutating, raise_amounts(2))
+    with pytest.raises(KeyboardInterrupt):
+        deliver(mutating, APRIL, Mode.CORRECT, "row 2 was missing", step=stop_before("publish"))
+    assert deliver(mutating, APRIL, Mode.REDELIVER, "lost").edition == 1
+    with pytest.raises(DeliveryStateError, match="was followed by"):
+        deliver(mutating, MARCH, Mode.CORRECT, "April is the last one, as before")
+    assert deliver(mutating, APRIL).edition == 2
+    assert by_code(told(mutating, APRIL, 2)) == {"N": [], "W": [1, 2], "V": []}
+    change_source(mutating, raise_amounts(3))
+    deliver(mutating, MAY)
+    assert by_code(told(mutating, MAY)) == {"N": [], "W": [3], "V": []}
+
+
 def test_a_period_before_the_last_one_is_refused(mutating):
     deliver(mutating, APRIL)
     with pytest.raises(DeliveryStateError, match="mutations go forward only"):

@@ -19,7 +19,9 @@ from flows.steps.order import Mode, delivery_folder
 from flows.steps.seal import Sealed
 from flows.steps.staging import new_folder
 from keys.private.identities import generate_identity
+from ledger.states import STOPPED
 from ledger.tables import deliveries
+from ledger.verify import verify
 from tests.delivery_world import AGREEMENT, MARCH, RECIPIENT, returned
 from transports.base import STAGING_PREFIX
 from transports.directory import DirectoryTransport
@@ -139,6 +141,75 @@ def test_a_published_delivery_that_can_not_be_redelivered_can_be_corrected(world
         path.run(world.services, world.order(Mode.REDELIVER, "lost"))
     assert path.run(world.services, world.order(Mode.CORRECT, "lost here too")).edition == 2
     assert json.loads((world.published(2) / "manifest.json").read_bytes())["supersedes"] == 1
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def state_of(world, edition):
+    return world.services.ledger.get(AGREEMENT, MARCH, edition).state
+
+
+def corrected_in_vain(world):
+    """Edition 1 was published; its correction was stopped; and the recipient lost what it had."""
+    world.conclude()
+    path.run(world.services, world.order())
+    before, source = contents(world.published()), world.source.read_bytes()
+    world.source.write_bytes(b"not a Parquet file")
+    with pytest.raises(errors.GlaError):
+        path.run(world.services, world.order(Mode.CORRECT, "one amount was wrong"))
+    world.source.write_bytes(source)
+    assert state_of(world, 2) in STOPPED
+    shutil.rmtree(world.published())
+    return before
+
+
+def test_while_its_correction_is_stopped_a_delivery_comes_again(world):
+    before = corrected_in_vain(world)
+    outcome = path.run(world.services, world.order(Mode.REDELIVER, "lost by the recipient"))
+    assert (outcome.edition, outcome.done_before, contents(world.published())) == (1, False, before)
+    assert state_of(world, 1) == "published"
+    assert state_of(world, 2) in STOPPED
+    assert path.run(world.services, world.order()).edition == 2, "the correction goes on"
+    assert json.loads((world.published(2) / "manifest.json").read_bytes())["supersedes"] == 1
+    assert [state_of(world, edition) for edition in (1, 2)] == ["superseded", "published"]
+    assert path.run(world.services, world.order(Mode.REDELIVER, "lost")).edition == 2, "the newest that was published"
+    verify(world.services.engine, [])
+
+
+def test_a_redelivery_that_was_stopped_too_is_tried_again_with_the_same_word(world):
+    before = corrected_in_vain(world)
+    services = world.services
+
+    class Gone(DirectoryTransport):
+        def put(self, source, name):
+            raise DestinationUnreachable("gone")
+
+    world.services = _Opening(services, Gone(services.recipient_folder(RECIPIENT)))
+    with pytest.raises(DestinationUnreachable):
+        path.run(world.services, world.order(Mode.REDELIVER, "lost"))
+    world.services = services
+    assert state_of(world, 1) == "failed"
+    assert path.run(world.services, world.order(Mode.REDELIVER, "lost")).edition == 1
+    assert contents(world.published()) == before
+    assert path.run(world.services, world.order()).edition == 2
+
+
+def test_while_its_correction_is_unfinished_a_delivery_does_not_come_again(world):
+    world.conclude()
+    path.run(world.services, world.order())
+    first = world.services.ledger.get(AGREEMENT, MARCH, 1)
+    died = world.services.ledger.claim(
+        AGREEMENT, MARCH, 2, worker="dead", lease_seconds=120, actor="tester", reason="wrong",
+        agreement_digest=first.agreement_digest, recipient=first.recipient, product=first.product,
+    )  # fmt: skip
+    with pytest.raises(errors.DeliveryBusy):
+        path.run(world.services, world.order(Mode.REDELIVER, "lost"))
+    world.services.ledger.release(died)
+    with pytest.raises(errors.DeliveryStateError, match="newer edition, 2: work on that one"):
+        path.run(world.services, world.order(Mode.REDELIVER, "lost"))
+    assert path.run(world.services, world.order()).edition == 2
 
 
 def test_a_folder_that_was_altered_at_the_destination_is_not_overwritten_and_can_be_replaced(world):

@@ -27,7 +27,7 @@ from core.errors import DeliveryBusy, DeliveryStateError, UnusableInput
 from ledger import expiry
 from ledger.deliveries import Claim, Delivery, FileReading, Pickup
 from ledger.receipts import Receipt, Signed, record_receipt
-from ledger.states import DELIVERED, DONE, UNFINISHED, State, can_follow
+from ledger.states import DELIVERED, DONE, STOPPED, UNFINISHED, State, can_follow
 from ledger.verify import verify
 from ledger.vocabulary import Action
 from tests.ledger_world import AGREEMENT, JANUARY, LEASE_SECONDS, Clock, claim, new_ledger
@@ -87,11 +87,16 @@ class DeliveryLife(RuleBasedStateMachine):
             assert {delivery.edition: delivery for delivery in self.editions()} == before
             return
         except DeliveryStateError:
-            assert edition > len(before) or edition < len(before)
+            assert edition != len(before)
             assert {delivery.edition: delivery for delivery in self.editions()} == before
             return
         known = before.get(edition)
-        assert edition in {len(before), len(before) + 1}
+        newer = [each for each in before.values() if each.edition > edition]
+        if newer:
+            assert known is not None
+            assert known.published_at is not None
+            assert all(each.state in STOPPED and each.published_at is None for each in newer)
+        assert edition <= len(before) + 1
         assert held.token == (1 if known is None else known.token + 1)
         assert held.state not in {State.EXTRACTING, State.PUBLISHING, State.REFUSED, State.FAILED, State.CANCELLED}
         self.claims.append(held)
@@ -141,6 +146,26 @@ class DeliveryLife(RuleBasedStateMachine):
             if row.state not in _NEXT:
                 break
             self.advance(len(self.claims) - 1, _NEXT[row.state])
+
+    @precondition(lambda self: self.claims)
+    @rule(steps=st.integers(0, 3), refused=st.booleans(), goes_on=st.booleans())
+    def it_comes_again_while_a_correction_is_stopped(self, steps: int, refused: bool, goes_on: bool) -> None:
+        """And then, perhaps, the correction goes on, while that worker is at it or died."""
+        self.the_newest_worker_goes_on(steps=5)
+        newest = self.editions()[-1]
+        if newest.state not in DELIVERED or newest.edition >= 4:
+            return
+        self.clock.advance(seconds=LEASE_SECONDS + 1)
+        self.somebody_claims(edition=newest.edition + 1, worker="worker-4")
+        correction = self.claims[-1]
+        if correction.delivery.edition != newest.edition + 1:
+            return
+        self.ledger.fail(correction, "Error", "said in the test", refused)
+        self.claims.append(claim(self.ledger, edition=newest.edition, worker="worker-5"))
+        self.advance(len(self.claims) - 1, State.SEALED)
+        self.the_newest_worker_goes_on(steps)
+        if goes_on:
+            self.somebody_claims(edition=newest.edition + 1, worker="worker-6")
 
     @precondition(lambda self: self.claims)
     @rule()
@@ -223,7 +248,8 @@ class DeliveryLife(RuleBasedStateMachine):
         on_offer = [delivery for delivery in self.editions() if delivery.state in DELIVERED]
         unfinished = [delivery for delivery in self.editions() if delivery.state in UNFINISHED]
         assert len(on_offer) <= 1
-        assert len(unfinished) <= 1
+        assert len([delivery for delivery in unfinished if delivery.published_at is None]) <= 1
+        assert len([delivery for delivery in unfinished if delivery.published_at is not None]) <= 1
 
     @invariant()
     def sealed_bytes_never_change(self) -> None:
