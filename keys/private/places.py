@@ -1,7 +1,9 @@
-"""Where the private key of each role is: made and read there, and nothing is said of earlier ones.
+"""Where the private key of each role is: made and read there, and nothing is said of what was published of it.
 
 A key is named by a URI (`keys.private.uri`); by default it is a file of mode 0600 in one directory of mode 0700, named
-after its role. The files of signing keys are OpenSSH private keys, so that sshd and ssh-keygen read them too.
+after its role. The files of signing keys are OpenSSH private keys, so that sshd and ssh-keygen read them too. Earlier
+keys for digests that could not stand behind the next one, because a token has one of the two, are where one line each
+of `person-digests.earlier` says.
 """
 
 from __future__ import annotations
@@ -120,19 +122,14 @@ class KeyPlaces:
 
     def _earlier(self, role: Role, besides: KeyUri) -> Iterator[DerivingKey]:
         """The earlier keys of which a place was noted, the newest first; what is in a token is not asked for yet."""
-        for text in reversed(self._earlier_texts(role)):
+        texts = self._earlier_texts(role)
+        if texts:
+            self.check_directory()
+        for text in reversed(texts):
             try:
                 place = self.parse_uri(role, text)
-                if place == besides:
-                    continue
-                if isinstance(place, TokenUri):
-                    from keys.private.token import TokenDerivingKey  # noqa: PLC0415
-
-                    yield TokenDerivingKey(place)
-                    continue
-                key = material.read(role, place.read(), str(place))
-                assert isinstance(key, DigestKeys), "only such keys have their places noted"
-                yield from key.keys
+                if place != besides:
+                    yield from self._unasked(role, place)
                 continue
             except KeyUnusable as error:
                 reason = str(error)
@@ -140,6 +137,16 @@ class KeyPlaces:
                 f"an earlier {role} key cannot be used: {reason}; put it back, or, if nothing that was made with it "
                 f"shall be readable any more, remove its line from {self._earlier_path(role)}"
             )
+
+    @staticmethod
+    def _unasked(role: Role, place: KeyUri) -> tuple[DerivingKey, ...]:
+        if isinstance(place, TokenUri):
+            from keys.private.token import TokenDerivingKey  # noqa: PLC0415
+
+            return (TokenDerivingKey(place),)
+        key = material.read(role, place.read(), str(place))
+        assert isinstance(key, DigestKeys), "only such keys have their places noted"
+        return key.keys
 
     def _earlier_texts(self, role: Role) -> list[str]:
         try:

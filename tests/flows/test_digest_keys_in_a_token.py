@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 from apps.cli.keys import keys
 from apps.cli.subject import subject
 from core.database import reading, writing
-from core.errors import KeyUnusable
+from core.errors import KeyUnusable, ParticipantsUnusable
 from core.ids import new_id
+from flows.steps import participant_sets
 from flows.steps.order import Mode
 from flows.steps.own_keys import rotate_own
 from flows.steps.path import run
@@ -26,6 +27,8 @@ from keys.roles import Role
 from ledger import deliveries
 from schemas.bsn_set import BsnSet
 from tests.delivery_world import AGREEMENT, MARCH, World
+from tests.participants_world import PEOPLE as MEMBERS
+from tests.participants_world import send, with_participants
 from tests.servers.softhsm import PIN, SoftToken, make_token, softhsm_environment, token
 from tests.subjects_world import OTHERS, PEOPLE, rows, with_clients
 
@@ -150,6 +153,22 @@ def test_a_delivery_that_cannot_keep_its_people_is_not_made(moved: World, token:
     token.pin_file.write_text(f"{PIN}\n")
     assert editions(moved, PEOPLE[0]) == [1, 2]
     assert moved.services.ledger.get(AGREEMENT, MARCH, 3).sealed is None  # type: ignore[union-attr]
+
+
+def test_participants_of_before_and_after_the_move_are_known(world: World, token: SoftToken) -> None:
+    fund = with_participants(world)
+    send(fund, [MEMBERS[0]])
+    move(fund, token.uri("first"))
+    send(fund, [MEMBERS[1]], "deelnemers.additions.csv.age")
+    move(fund, token.uri("second"))
+    with reading(fund.services.engine) as connection:
+        first, second = participant_sets.history(connection, AGREEMENT)
+    loaded = [participant_sets.load(fund.services, AGREEMENT, each).count for each in (first, second)]
+    assert loaded == [1, 2]
+    (fund.home / "keys" / "person-digests.earlier").write_text("")
+    for each in (first, second):
+        with pytest.raises(ParticipantsUnusable, match="and our keys"):
+            participant_sets.load(fund.services, AGREEMENT, each)
 
 
 def test_the_commands_make_replace_and_list_a_key_in_a_token(delivered: World, token: SoftToken) -> None:
