@@ -1,12 +1,12 @@
 """Deliveries whose time is over: which are to be removed, the intent before and the outcome after.
 
-What is published has an end (`expires_at`, as the signed manifest says). Removing is done again until an event tells
-that it is gone, so a crash at any point leaves work and no doubt.
+What is published has an end (`expires_at`, as the signed manifest says), or is over since its agreement was revoked.
+Removing is done again until an event tells that it is gone, so a crash at any point leaves work and no doubt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,11 +23,11 @@ from ledger.vocabulary import Action, Result
 _ACTOR = "retention"
 
 
-def expired(engine: Engine, now: str) -> list[Delivery]:
-    """What was published, is over and was not yet removed since; oldest first."""
+def expired(engine: Engine, now: str, revoked: Collection[str] = ()) -> list[Delivery]:
+    """What was published, is over and was not yet removed since; oldest first. Of agreements that are `revoked` all."""
     table = tables.deliveries.c
     gone = exists().where(tables.events.c.once == literal("removed ") + table.id + " " + table.published_at)
-    over = (table.expires_at <= now) & table.published_at.is_not(None)
+    over = ((table.expires_at <= now) | table.agreement_id.in_(revoked)) & table.published_at.is_not(None)
     with reading(engine) as connection:
         return deliveries.chosen(connection, select(tables.deliveries).where(over, ~gone).order_by(table.expires_at))
 
@@ -41,10 +41,10 @@ def unclaimed(engine: Engine, now: str, until: str) -> list[Delivery]:
         return deliveries.chosen(connection, select(tables.deliveries).where(waiting, soon).order_by(table.expires_at))
 
 
-def begin(ledger: Ledger, delivery_id: str) -> Delivery | None:
+def begin(ledger: Ledger, delivery_id: str, reason: str | None = None) -> Delivery | None:
     """Record that it is being removed; None if a worker is at it, who finds for itself that it is over.
 
-    One that was superseded keeps that state, in which nothing is on offer either.
+    One that was superseded keeps that state, in which nothing is on offer either. `reason`: why before its end.
     """
     with writing(ledger.engine) as connection:
         delivery = deliveries.find_by_id(connection, delivery_id)
@@ -53,10 +53,11 @@ def begin(ledger: Ledger, delivery_id: str) -> Delivery | None:
         if delivery.state is State.EXPIRED:  # a try before this one came so far
             return delivery
         if can_follow(delivery.state, State.EXPIRED):
-            delivery = replace(delivery, state=State.EXPIRED, updated_at=ledger.now())
+            why = reason or delivery.reason
+            delivery = replace(delivery, state=State.EXPIRED, reason=why, updated_at=ledger.now())
             deliveries.save(connection, delivery, held_by=delivery.token)
         once = f"expired {delivery.id} {delivery.published_at}"
-        told = {"expires_at": delivery.expires_at}
+        told = {"expires_at": delivery.expires_at, "reason": reason}
         ledger.tell(connection, delivery, Action.DELIVERY_EXPIRED, Result.INTENDED, _ACTOR, told, once=once)
     return delivery
 

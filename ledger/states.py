@@ -32,6 +32,7 @@ UNFINISHED = frozenset({State.PLANNED, State.EXTRACTING, State.SEALED, State.PUB
 STOPPED = frozenset({State.REFUSED, State.FAILED, State.CANCELLED})
 DELIVERED = frozenset({State.PUBLISHED, State.PICKED_UP, State.CONFIRMED, State.EXPIRED})
 DONE = DELIVERED | {State.SKIPPED}  # nothing is left to do, unless somebody asks for it with a reason
+REVOKED = "the agreement was revoked"  # the reason of one that was removed before its end
 NO_ROWS = "no rows in this period: nothing is published, as agreed (gla.empty: skip)"  # the reason of a skipped one
 
 _TRANSITIONS: dict[State, frozenset[State]] = {

@@ -55,6 +55,7 @@ def _checked_key(line: str) -> str:
 
 
 RecipientName = Annotated[str, AfterValidator(lambda text: checked_name(text, "a recipient"))]
+AgreementId = Annotated[str, AfterValidator(lambda text: checked_name(text, "an agreement"))]
 KeyLine = Annotated[str, AfterValidator(_checked_key)]
 Moment = Annotated[str, AfterValidator(lambda text: to_rfc3339(from_rfc3339(text)))]
 Bytes = Annotated[int, Field(ge=0, le=MOST_EXACT)]
@@ -80,10 +81,14 @@ class _Document(BaseModel):
 
 
 class Account(_Document):
-    """One recipient's login: the name is the SSH user name and the name of its folder."""
+    """One recipient's login: the name is the SSH user name and the name of its folder.
+
+    `revoked`: agreements of its own whose folders it does not see any more, though it may log in for others.
+    """
 
     name: RecipientName
     keys: tuple[KeyLine, ...]
+    revoked: tuple[AgreementId, ...] = ()
 
     def blobs(self) -> frozenset[bytes]:
         return frozenset(key_blob(line) for line in self.keys)

@@ -127,12 +127,21 @@ def activate(settings: Settings, agreement_id: str) -> None:
 @agreement.command()
 @click.argument("agreement_id", metavar="ID")
 @click.option("--reason", required=True)
-@click.pass_obj
-def revoke(settings: Settings, agreement_id: str, reason: str) -> None:
-    """Revoke ID now: nothing is delivered under it any more, and a running delivery stops."""
-    services = open_services(settings)
-    lifecycle.stop(services, agreement_id, AgreementState.REVOKED, reason, getpass.getuser())
+@click.pass_context
+def revoke(context: click.Context, agreement_id: str, reason: str) -> None:
+    """Revoke ID now: a running delivery stops, and what was delivered is removed.
+
+    Exit code 1 if something could not be removed; gla retention run and the retention flow try it again.
+    """
+    services = open_services(context.obj)
+    done = lifecycle.stop(services, agreement_id, AgreementState.REVOKED, reason, getpass.getuser())
     click.echo(f"agreement {agreement_id}: revoked")
+    for name in done.gone:
+        click.echo(f"{name} is removed")
+    for problem in done.problems:
+        click.echo(f"Not removed: {problem}", err=True)
+    if done.problems:
+        context.exit(1)
 
 
 @agreement.command()

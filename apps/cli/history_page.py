@@ -13,7 +13,7 @@ from core.clock import from_rfc3339
 from core.dutch import dutch_period, grouped, local_time
 from core.text import printable
 from ledger.history import HistoryRow
-from ledger.states import DELIVERED, NO_ROWS, STOPPED, State
+from ledger.states import DELIVERED, NO_ROWS, REVOKED, STOPPED, State
 from schemas.pages import template
 from schemas.receipts import Rejection
 
@@ -40,7 +40,10 @@ REASONS = {
     Rejection.UNEXPECTED: "niet verwacht",
     Rejection.OTHER: "een andere reden",
 }
-_NO_ROWS = "geen rijen in dit tijdvak: er is niets geleverd, zoals afgesproken"
+_REASONS = {
+    NO_ROWS: "geen rijen in dit tijdvak: er is niets geleverd, zoals afgesproken",
+    REVOKED: "de afspraak is ingetrokken",
+}  # those that we give ourselves
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,14 @@ def _line(row: HistoryRow) -> _Line:
         picked_up=_moment(row.picked_up),
         confirmed=_moment(row.confirmed),
         told=_told(row),
-        reason=row.reason and row.reason.replace(NO_ROWS, _NO_ROWS),
+        reason=row.reason and _in_dutch(row.reason),
     )
+
+
+def _in_dutch(reason: str) -> str:
+    for ours, dutch in _REASONS.items():
+        reason = reason.replace(ours, dutch)
+    return reason
 
 
 def _told(row: HistoryRow) -> tuple[str, ...]:

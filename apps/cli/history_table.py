@@ -53,7 +53,7 @@ def _events(row: HistoryRow) -> list[str]:
         ("picked up", row.picked_up),
         ("confirmed, signed," if row.signed else "confirmed", row.confirmed),
         ("expires", row.expires if row.removed is None else None),
-        ("expired, and removed", row.removed),
+        ("removed", row.removed),
     )
     lines = [f"{name} {minute(time)}" for name, time in times if time is not None]
     lines += [] if row.partly is None else [f"fetched in part: {row.partly:,} of {row.bytes or 0:,} bytes"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from core.clock import to_rfc3339
 from core.settings import Settings
 from flows.steps.retention import over, remind, remove_what_is_over
 from flows.wiring import open_services
+from ledger.states import REVOKED
 
 
 @click.group()
@@ -26,8 +28,10 @@ def run(context: click.Context, *, dry_run: bool) -> None:
     settings: Settings = context.obj
     services = open_services(settings)
     if dry_run:
+        now = to_rfc3339(services.clock())
         for delivery in (due := over(services)):
             end = "never published" if delivery.expires_at is None else f"over since {delivery.expires_at[:16]}Z"
+            end = REVOKED if delivery.expires_at is not None and delivery.expires_at > now else end
             click.echo(f"{delivery.short_name} to {delivery.recipient}: {end}, {delivery.state}")
         click.echo(f"{_number(len(due), 'delivery', 'deliveries')} would be removed")
         return

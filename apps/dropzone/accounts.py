@@ -5,12 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import GlaError
 from schemas.accounts import Accounts
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one recipient may: log in with these SSH public keys (RFC 4253 blobs), and see all agreements but these."""
+
+    keys: frozenset[bytes] = frozenset()
+    revoked: frozenset[str] = frozenset()
+
+
+_NONE = Access()
 
 
 class AccountsFile:
@@ -23,17 +35,17 @@ class AccountsFile:
         self._path = path
         self._lock = threading.Lock()
         self._data: bytes | None = None
-        self._keys: Mapping[str, frozenset[bytes]] = {}
+        self._everybody: Mapping[str, Access] = {}
 
-    def allows(self, name: str, key_blob: bytes) -> bool:
-        """Whether this SSH public key (RFC 4253 blob) may log in under this name."""
-        return key_blob in self.read().get(name, frozenset())
+    def of(self, name: str) -> Access:
+        """What the recipient of this name may now; nothing if there is none."""
+        return self.read().get(name, _NONE)
 
-    def read(self) -> Mapping[str, frozenset[bytes]]:
-        """The key blobs of everybody, as the file says now: the same object as before if its bytes are."""
+    def read(self) -> Mapping[str, Access]:
+        """What everybody may, as the file says now: the same object as before if its bytes are."""
         with self._lock:
             self._read()
-            return self._keys
+            return self._everybody
 
     def _read(self) -> None:
         reason = ""
@@ -45,15 +57,16 @@ class AccountsFile:
             return
         if reason:
             logger.error("accounts file cannot be read (%s): nobody can log in", reason)
-        self._keys = {}  # first, so that whatever happens below nobody stays in
+        self._everybody = {}  # first, so that whatever happens below nobody stays in
         self._data = data
         if data:
-            self._keys = _parsed(data)
+            self._everybody = _parsed(data)
 
 
-def _parsed(data: bytes) -> dict[str, frozenset[bytes]]:
+def _parsed(data: bytes) -> dict[str, Access]:
     try:
-        return {account.name: account.blobs() for account in Accounts.from_bytes(data).accounts}
+        found = Accounts.from_bytes(data).accounts
+        return {account.name: Access(account.blobs(), frozenset(account.revoked)) for account in found}
     except GlaError as error:
         logger.error("accounts file is not used, nobody can log in: %s", error)  # noqa: TRY400 - no trace of its content
         return {}

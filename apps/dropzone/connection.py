@@ -102,8 +102,8 @@ class Connection:
         now = time.monotonic()
         if not self._transport.is_authenticated():
             return self._reason_before_login(now)
-        if not self._login.still_allowed():
-            return "its key is no longer registered"
+        if (reason := self._login.reason_to_end()) is not None:
+            return reason
         if now - self._login.last_activity > self._settings.idle_seconds:
             return "idle"
         if now - self._since > self._settings.session_seconds:

@@ -37,6 +37,7 @@ class Login(paramiko.ServerInterface):
         self._has_channel = self._has_subsystem = False
         self.address = address
         self.offer: Offer | None = None
+        self.revoked: frozenset[str] = frozenset()  # agreements, when that key was offered
         self.refusals: list[str] = []  # for the log, if nobody logs in after all
         self.busy: Callable[[], bool] = lambda: False  # whether a file is open
         self.last_activity = time.monotonic()
@@ -47,9 +48,14 @@ class Login(paramiko.ServerInterface):
         """Something was asked: the connection is not idle."""
         self.last_activity = time.monotonic()
 
-    def still_allowed(self) -> bool:
-        """Whether the key that logged in is still registered."""
-        return self.offer is not None and self._accounts.allows(self.offer.name, self.offer.blob)
+    def reason_to_end(self) -> str | None:
+        """Why who logged in may not go on, as the accounts file says now; None if it may."""
+        if self.offer is None:
+            return "it has not logged in"
+        now = self._accounts.of(self.offer.name)
+        if self.offer.blob not in now.keys:
+            return "its key is no longer registered"
+        return None if now.revoked <= self.revoked else "an agreement was revoked"
 
     def get_allowed_auths(self, username: str) -> str:  # noqa: ARG002 - the same for all, known or not
         return "publickey"
@@ -67,12 +73,12 @@ class Login(paramiko.ServerInterface):
         self.offer = None
         try:
             offer = Offer(username, key.asbytes(), key.fingerprint)
-            allowed = self._accounts.allows(offer.name, offer.blob)
+            access = self._accounts.of(offer.name)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a refusal
             return self._refused(username, f"{type(error).__name__} while checking the key")
-        if not allowed or key.public_blob is not None:  # a certificate says more than we checked
+        if offer.blob not in access.keys or key.public_blob is not None:  # a certificate says more than we checked
             return self._refused(username, f"key {offer.fingerprint} is not registered for this name")
-        self.offer = offer
+        self.offer, self.revoked = offer, access.revoked
         return AUTH_SUCCESSFUL
 
     def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002

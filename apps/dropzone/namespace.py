@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +54,18 @@ def segments(path: str) -> tuple[str, ...]:
 
 
 class Namespace:
-    """`folder` is the recipient's own; it may not exist yet. Methods raise FileNotFoundError and other OSErrors."""
+    """`folder` is the recipient's own; it may not exist yet. What is `hidden` in it does not exist for the recipient.
 
-    def __init__(self, folder: Path) -> None:
+    Methods raise FileNotFoundError and other OSErrors.
+    """
+
+    def __init__(self, folder: Path, hidden: Collection[str] = ()) -> None:
         self._folder = folder
+        self._hidden = hidden
 
     def find(self, path: str) -> Node:
         """What the path names."""
-        names = segments(path)
+        names = self._names(path)
         if not names:
             return Node("/", is_directory=True)
         if names == (DELIVERIES,):
@@ -71,17 +75,19 @@ class Namespace:
 
     def list(self, path: str) -> list[Node]:
         """What is in a folder, by name."""
-        names = segments(path)
+        names = self._names(path)
         if not names:
             return [Node(DELIVERIES, is_directory=True)]
         if names == (DELIVERIES,) and not self._folder.is_dir():
             return []
         with self._entered(names) as folder:
-            return sorted((_listed(entry) for entry in children(folder)), key=lambda node: node.name)
+            hidden = self._hidden if len(names) == 1 else ()
+            found = (_listed(entry) for entry in children(folder) if entry.name not in hidden)
+            return sorted(found, key=lambda node: node.name)
 
     def open(self, path: str) -> OpenedFile:
         """Open a file for reading."""
-        names = segments(path)
+        names = self._names(path)
         with self._entered(names[:-1]) as folder:
             name = _child(folder, names[-1]).name
             descriptor = os.open(name, _FILE, dir_fd=folder)
@@ -90,6 +96,12 @@ class Namespace:
             os.close(descriptor)
             raise FileNotFoundError
         return OpenedFile(descriptor, _node(name, status), "/".join(names[1:]))
+
+    def _names(self, path: str) -> tuple[str, ...]:
+        names = segments(path)
+        if any(name in self._hidden for name in names[1:2]):
+            raise FileNotFoundError
+        return names
 
     @contextmanager
     def _entered(self, names: Sequence[str]) -> Iterator[int]:

@@ -86,7 +86,7 @@ class RecipientFiles(paramiko.SFTPServerInterface):
         name = server.offer.name
         self.session = Session(new_id(), name, server.address, server.offer.fingerprint)
         self._login = server
-        self._namespace = Namespace(deliveries / name)
+        self._namespace = Namespace(deliveries / name, server.revoked)
         self._areas = areas(incoming, name, limits)
         self._spool = SessionSpool(spool, self.session.id)
         self._open: set[Reading] = set()

@@ -24,9 +24,12 @@ _WORKSHOP = ".workshop"  # beside the chroots: the rename from there must stay w
 
 
 class Chroot:
-    """The chroot of `user` below `folder`, for the drop zone `root`. Owns its socket until `close`."""
+    """The chroot of `user` below `folder`, for the drop zone `root`. Owns its socket until `close`.
 
-    def __init__(self, folder: Path, root: Path, user: UnixUser) -> None:
+    `revoked` names the agreements whose folders are not shown.
+    """
+
+    def __init__(self, folder: Path, root: Path, user: UnixUser, revoked: frozenset[str]) -> None:
         self.user = user
         self.folder = folder / user.name
         self._root = root
@@ -36,11 +39,11 @@ class Chroot:
         _owned(workshop, 0, 0o700)
         self._view = View(root / DELIVERIES / user.name, self.folder / DELIVERIES, workshop, user.gid)
         self.log = self._listen()
-        self.follow()
+        self.follow(revoked)
 
-    def follow(self) -> None:
+    def follow(self, revoked: frozenset[str]) -> None:
         """Show what the drop zone holds for this recipient now."""
-        self._view.follow()
+        self._view.follow(revoked)
         areas = dict(self._areas())
         for area in (self.folder / INCOMING, self.folder / RECEIPTS):
             for path in [*area.glob("*/"), area] if area.exists() else []:

@@ -94,10 +94,18 @@ class Sessions:
             if running.session.fingerprint not in allowed or running.ending_since is not None:
                 self._stop(running, "its key is no longer registered")
 
-    def stop(self) -> None:
+    def stop(self, reason: str = "the zone stops") -> None:
         """Ask all sessions to end."""
         for running in list(self._running.values()):
-            self._stop(running, "the zone stops")
+            self._stop(running, reason)
+
+    def stop_all(self, reason: str, uid: int) -> None:
+        """Ask all sessions to end, and those of this user too that have not said anything yet."""
+        self.stop(reason)
+        known = {pid for running in self._running.values() for pid in (running.pid, running.connection)}
+        for pid in processes.of_user(uid):
+            if pid not in known:
+                processes.end(pid, signal.SIGTERM)
 
     def forget_gone(self) -> None:
         """End what a killed session left: its process was gone the last time, and all it had said was read since."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,12 +31,15 @@ class View:
         self._workshop = workshop
         self._gid = gid
 
-    def follow(self) -> None:
-        """Make the view as its source is now. OSErrors other than of what goes meanwhile are raised."""
-        self._follow(self._source, self._target)
+    def follow(self, hidden: Collection[str] = ()) -> None:
+        """Make the view as its source is now, without the folders in it that are `hidden`.
 
-    def _follow(self, source: Path, target: Path) -> None:
-        wanted = {entry.name: entry for entry in _entries(source)}
+        OSErrors other than of what goes meanwhile are raised.
+        """
+        self._follow(self._source, self._target, hidden)
+
+    def _follow(self, source: Path, target: Path, hidden: Collection[str] = ()) -> None:
+        wanted = {entry.name: entry for entry in _entries(source) if entry.name not in hidden}
         shown = {entry.name: entry for entry in _entries(target)}
         for name in shown.keys() - wanted.keys():
             self._remove(target / name)

@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.dropzone.accounts import AccountsFile
+from apps.dropzone.accounts import Access, AccountsFile
 from apps.dropzone.incoming import INCOMING, Limits, remove_drafts
 from apps.dropzone.namespace import DELIVERIES
 from apps.dropzone.spool import recover
@@ -61,6 +61,8 @@ class _Recipient:
     chroot: Chroot
     sessions: Sessions
     keys: frozenset[str]  # fingerprints that may be logged in
+    revoked: frozenset[str]  # agreements that it is not to see
+    hidden: frozenset[str]  # those of which no session has anything open
 
 
 class OpensshZone:
@@ -79,7 +81,7 @@ class OpensshZone:
         self._logins = Logins()
         self._recipients: dict[str, _Recipient] = {}
         self._accounts = AccountsFile(self._root / ACCOUNTS_NAME)
-        self._known: Mapping[str, frozenset[bytes]] | None = None  # what it said last
+        self._known: Mapping[str, Access] | None = None  # what it said last
         self._looked = 0.0
         self._followed = 0.0
         self._selector = selectors.DefaultSelector()
@@ -130,11 +132,12 @@ class OpensshZone:
         for each in self._recipients.values():
             each.sessions.forget_gone()
             each.sessions.end_revoked(each.keys)
+        self._hide_revoked()
         began = time.monotonic()
         if began >= self._followed:
             for name, each in self._recipients.items():
                 try:
-                    each.chroot.follow()
+                    each.chroot.follow(each.revoked)
                     each.sessions.sweep()
                 except (OSError, GlaError) as error:
                     logger.error("recipient %s does not see what changed: %s", name, error)  # noqa: TRY400
@@ -148,25 +151,38 @@ class OpensshZone:
         if said is self._known:
             return
         self._known = said
-        keys = {name: frozenset(map(blob_fingerprint, blobs)) for name, blobs in said.items()}
         for name, each in self._recipients.items():
-            each.keys = keys.pop(name, frozenset())
-        for name, own in keys.items():
+            access = said.get(name, Access(revoked=each.revoked))
+            each.keys, each.revoked = _fingerprints(access), access.revoked
+            each.hidden &= access.revoked
+        for name in said.keys() - self._recipients.keys():
             try:
-                self._recipients[name] = self._begin(name, own)
+                self._recipients[name] = self._begin(name, said[name])
             except (OSError, GlaError) as error:
                 logger.error("recipient %s cannot be served: %s", name, error)  # noqa: TRY400
 
-    def _begin(self, name: str, keys: frozenset[str]) -> _Recipient:
+    def _hide_revoked(self) -> None:
+        """First the folders go from sight, then the sessions end: what comes after finds none of it."""
+        for name, each in self._recipients.items():
+            if not each.revoked <= each.hidden:
+                try:
+                    each.chroot.follow(each.revoked)
+                except (OSError, GlaError) as error:
+                    logger.error("recipient %s still sees what was revoked: %s", name, error)  # noqa: TRY400
+                    continue
+                each.sessions.stop_all("an agreement was revoked", each.chroot.user.uid)
+                each.hidden = each.revoked
+
+    def _begin(self, name: str, access: Access) -> _Recipient:
         user = user_of(name)
         for pid in processes.of_user(user.uid):  # of a zone that was killed
             processes.end(pid, signal.SIGKILL)
-        chroot = Chroot(self._chroots, self._root, user)
+        chroot = Chroot(self._chroots, self._root, user, access.revoked)
         limits = Limits.of(self._settings)
         landing = Landing(chroot.folder, self._root, name, self._owner, limits)
         sessions = Sessions(chroot.folder / DELIVERIES, self._root / SPOOL, landing, self._owner, self._logins)
         self._selector.register(chroot.log, selectors.EVENT_READ, lambda: self._hear(name))
-        return _Recipient(chroot, sessions, keys)
+        return _Recipient(chroot, sessions, _fingerprints(access), access.revoked, access.revoked)
 
     def _forget_former(self) -> None:
         """Links to deliveries keep their bytes on the disk: those of who is no recipient any more go."""
@@ -236,6 +252,10 @@ class OpensshZone:
             each.chroot.close()
         self._selector.close()
         os.close(self._lock)
+
+
+def _fingerprints(access: Access) -> frozenset[str]:
+    return frozenset(map(blob_fingerprint, access.keys))
 
 
 def serve(

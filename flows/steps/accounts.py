@@ -39,9 +39,15 @@ def write_accounts(services: Services) -> Accounts:
 
 def _accounts(services: Services) -> Accounts:
     with reading(services.engine) as connection:
-        names = {item.recipient for item in store.list_agreements(connection) if item.state in _MAY_LOG_IN}
+        stored = store.list_agreements(connection)
+        names = {item.recipient for item in stored if item.state in _MAY_LOG_IN}
         keys = {name: tuple(_login_keys(services, registry.keys_of(connection, name))) for name in sorted(names)}
-    return Accounts(accounts=tuple(Account(name=name, keys=keys[name]) for name in keys))
+    revoked = {name: tuple(item.id for item in stored if _is_revoked(item, name)) for name in keys}
+    return Accounts(accounts=tuple(Account(name=name, keys=keys[name], revoked=revoked[name]) for name in keys))
+
+
+def _is_revoked(agreement: store.StoredAgreement, recipient: str) -> bool:
+    return agreement.recipient == recipient and agreement.state is AgreementState.REVOKED
 
 
 def _login_keys(services: Services, keys: list[RecipientKey]) -> list[str]:

@@ -18,6 +18,7 @@ from core.errors import KeyUnusable, SignerUnknown, UnusableInput
 from flows.steps.accounts import write_accounts
 from flows.steps.agree import verify_stored
 from flows.steps.mutations.state import forget_all_states
+from flows.steps.retention import Removed, remove_what_was_revoked
 from flows.wiring import Services
 from keys.kinds import SealingKey, check_together, parse_sealing_key
 from keys.private.custody import Role
@@ -80,16 +81,20 @@ def activate(services: Services, agreement_id: str, actor: str) -> None:
     write_accounts(services)
 
 
-def stop(services: Services, agreement_id: str, state: AgreementState, reason: str, actor: str) -> None:
-    """End or revoke. A revocation stops a running delivery before publication. A reason is required."""
+def stop(services: Services, agreement_id: str, state: AgreementState, reason: str, actor: str) -> Removed:
+    """End or revoke. A reason is required.
+
+    A revocation stops a running delivery before publication, and removes what was delivered; returns what came of that.
+    """
     if not reason.strip():
         raise UnusableInput("a reason is required: it is shown in the history")
     action = Action.AGREEMENT_REVOKED if state is AgreementState.REVOKED else Action.AGREEMENT_ENDED
     with writing(services.engine) as connection:
         store.change_state(connection, agreement_id, state, services.clock(), reason=reason)
         _tell(services, connection, action, agreement_id, actor, {"reason": reason})
-    write_accounts(services)
+    write_accounts(services)  # first: the drop zone shows none of it any more, however long it takes to remove
     forget_all_states(services, agreement_id)
+    return remove_what_was_revoked(services, agreement_id) if state is AgreementState.REVOKED else Removed()
 
 
 def _refusal(

@@ -1,21 +1,22 @@
 """What is over is removed, at the destination and from staging; and who has not fetched a delivery is told of in time.
 
-How long a delivery stays is in its signed manifest (`expirationTime`), which nothing here prolongs. The intent is in
-the ledger before anything goes, the outcome when it is seen to be gone; what cannot be removed now is tried again, and
-holds up nothing else.
+How long a delivery stays is in its signed manifest (`expirationTime`), which nothing here prolongs; under an agreement
+that is revoked it goes at once. The intent is in the ledger before anything goes, the outcome when it is seen to be
+gone; what cannot be removed now is tried again, and holds up nothing else.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from agreements import store
+from agreements.rules import AgreementState
 from core.clock import dutch_date, from_rfc3339, to_rfc3339
 from core.database import reading
 from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
@@ -30,6 +31,7 @@ from flows.steps.staging import disk_errors
 from flows.wiring import Services
 from ledger import deliveries, expiry
 from ledger.deliveries import Delivery
+from ledger.states import REVOKED
 from schemas.agreement import Agreement
 from schemas.manifest import MANIFEST_NAME
 from transports.removing import remove
@@ -54,16 +56,17 @@ class Removed:
 
 def over(services: Services) -> list[Delivery]:
     """What the next run would remove: what was published, and what was only staged."""
-    published = expiry.expired(services.engine, to_rfc3339(services.clock()))
-    return [*published, *(delivery for delivery, _ in _only_staged(services))]
+    revoked = _revoked(services)
+    published = expiry.expired(services.engine, to_rfc3339(services.clock()), revoked)
+    return [*published, *(delivery for delivery, _ in _only_staged(services, revoked))]
 
 
 def remove_what_is_over(services: Services) -> Removed:
     """Remove everything whose time is over. Doing it again, or after a crash anywhere, changes nothing more."""
-    done = Removed()
-    for delivery in expiry.expired(services.engine, to_rfc3339(services.clock())):
-        _note(done, delivery, _removed(services, delivery))
-    for delivery, folder in list(_only_staged(services)):
+    done, revoked = Removed(), _revoked(services)
+    for delivery in expiry.expired(services.engine, to_rfc3339(services.clock()), revoked):
+        _note(done, delivery, _removed(services, delivery, revoked))
+    for delivery, folder in list(_only_staged(services, revoked)):
         _note(done, delivery, _unstaged(services, delivery, folder))
     done.reports = remove_old_reports(services)
     done.sets = forget_people(services)
@@ -73,6 +76,18 @@ def remove_what_is_over(services: Services) -> Removed:
     except GlaError as error:
         done.problems.append(f"what killed processes left of files: {error}")
     services.checkpoint()  # also if nothing went: a run that removed something may have died before it could
+    return done
+
+
+def remove_what_was_revoked(services: Services, agreement_id: str) -> Removed:
+    """Remove all that was published under an agreement that was revoked, until something does not go: then a run of
+    `remove_what_is_over` goes on with it.
+    """
+    done = Removed()
+    for delivery in expiry.expired(services.engine, to_rfc3339(services.clock()), [agreement_id]):
+        if delivery.agreement_id == agreement_id and not done.problems:
+            _note(done, delivery, _removed(services, delivery, {agreement_id}))
+    services.checkpoint()
     return done
 
 
@@ -107,9 +122,15 @@ def require_time_left(services: Services, name: str, expires: datetime) -> None:
         )
 
 
-def _removed(services: Services, delivery: Delivery) -> GlaError | bool:
+def _revoked(services: Services) -> set[str]:
+    """Agreements under which nothing is kept for its recipient any more."""
+    with reading(services.engine) as connection:
+        return {each.id for each in store.list_agreements(connection, AgreementState.REVOKED)}
+
+
+def _removed(services: Services, delivery: Delivery, revoked: Collection[str]) -> GlaError | bool:
     """True if it is gone, False if a worker holds it, or why it is not gone."""
-    begun = expiry.begin(services.ledger, delivery.id)
+    begun = expiry.begin(services.ledger, delivery.id, REVOKED if delivery.agreement_id in revoked else None)
     if begun is None:
         return False
     return _told(services, begun, lambda: _remove_everywhere(services, begun))
@@ -153,9 +174,9 @@ def _told(services: Services, delivery: Delivery, work: Callable[[], dict[str, o
     return failure
 
 
-def _only_staged(services: Services) -> Iterator[tuple[Delivery, Path]]:
+def _only_staged(services: Services, revoked: Collection[str]) -> Iterator[tuple[Delivery, Path]]:
     """What is staged and was never published: sealed, until the end that its manifest has; else for as long after the
-    last try as a delivery is kept.
+    last try as a delivery is kept. Under agreements that are `revoked` all of it.
     """
     now = services.clock()
     kept = timedelta(days=services.settings.delivery.retention_days)
@@ -166,7 +187,7 @@ def _only_staged(services: Services) -> Iterator[tuple[Delivery, Path]]:
             continue
         sealed = None if delivery.sealed is None else Sealed.from_json(delivery.sealed)
         end = from_rfc3339(delivery.updated_at) + kept if sealed is None else sealed.expires_at
-        if end <= now:
+        if end <= now or delivery.agreement_id in revoked:
             yield delivery, folder
 
 

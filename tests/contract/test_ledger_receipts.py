@@ -18,7 +18,7 @@ from ledger.deliveries import Delivery, FileReading, Pickup
 from ledger.history import history
 from ledger.receipts import Receipt, Signed, cases, close_case, record_receipt, signed_receipts
 from ledger.removal import remove_bodies
-from ledger.states import State
+from ledger.states import REVOKED, State
 from ledger.store import Ledger
 from ledger.tree import Tree
 from ledger.verify import verify
@@ -170,6 +170,25 @@ def test_a_case_goes_with_the_details_of_its_delivery(ledger: Ledger, clock: Clo
     assert cases(ledger.engine) == []
     assert [row.case for row in history(ledger.engine)] == [None]
     assert verify(ledger.engine, []).deliveries == 1
+
+
+def test_under_a_revoked_agreement_everything_is_over(ledger: Ledger, clock: Clock) -> None:
+    deliver(ledger)
+    deliver(ledger, edition=2)
+    deliver(ledger, agreement_id="gla-2026-002")
+    now = to_rfc3339(clock())
+    due = expiry.expired(ledger.engine, now, {AGREEMENT, "gla-none"})
+    assert {(each.agreement_id, each.edition) for each in due} == {(AGREEMENT, 1), (AGREEMENT, 2)}
+    for each in due:
+        first = expiry.begin(ledger, each.id, REVOKED)
+        begun = expiry.begin(ledger, each.id, REVOKED)  # after a crash
+        assert begun == first
+        assert begun is not None
+        expiry.removed(ledger, begun, {})
+    assert expiry.expired(ledger.engine, now, [AGREEMENT]) == []
+    told = {row.edition: (row.state, row.reason) for row in history(ledger.engine) if row.agreement == AGREEMENT}
+    assert told == {1: (State.SUPERSEDED, None), 2: (State.EXPIRED, REVOKED)}
+    assert verify(ledger.engine, []).deliveries == 3
 
 
 def test_a_case_is_not_closed_without_a_word(ledger: Ledger) -> None:

@@ -350,3 +350,56 @@ def test_a_revoked_key_loses_its_session_within_seconds_and_cannot_come_back(zon
             zone.write_accounts()
     wait_for_port(zone.port)
     assert place.sftp("ls").returncode == 0
+
+
+def test_what_was_delivered_under_a_revoked_agreement_is_read_no_more(zone, place, news):
+    """Another agreement is in force: its deliveries stay, and only the session that is open ends."""
+    revoked, kept = "GLA-2/2026-03/edition-1/data.age", f"{DELIVERY}/manifest.json"
+    zone.put("fonds", revoked, CONTENT)
+    end = time.monotonic() + 30
+    while place.sftp(f"ls /deliveries/{revoked}").returncode != 0:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    with CuttableProxy(zone.port) as proxy, ThreadPoolExecutor(1) as thread:
+        proxy.pause_after(2 * MIB)
+        slow = Place(zone, place.folder / "slow", proxy.port)
+        running = thread.submit(slow.sftp, f"get /deliveries/{revoked}")
+        while proxy.answered < 2 * MIB:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        zone.revoked_of = {"fonds": ("GLA-2",)}
+        try:
+            zone.write_accounts()
+            began = time.monotonic()
+            [pickup] = news(lambda found: [each for each in found if each.path == revoked])
+            assert time.monotonic() - began < 10  # two on a quiet machine
+            assert not pickup.whole
+            proxy.resume()
+            assert running.result().returncode != 0
+            assert "GLA-2" not in place.sftp("ls /deliveries").stdout
+            for path in ("GLA-2", revoked):
+                assert place.sftp(f"ls /deliveries/{path}").returncode != 0
+            assert place.sftp(f"get /deliveries/{revoked} mine").returncode != 0
+            assert place.sftp(f"get /deliveries/{kept}").returncode == 0
+        finally:
+            zone.revoked_of = {}
+            zone.write_accounts()
+            shutil.rmtree(zone.root / "deliveries" / "fonds" / "GLA-2")
+
+
+def test_a_session_that_is_open_ends_also_if_it_has_nothing_of_the_revoked_agreement(zone, place):
+    with zone.client() as client, zone.client(user="other") as bystander:
+        transport = client.get_channel().get_transport()
+        assert "deliveries" in client.listdir("/")
+        zone.revoked_of = {"fonds": ("GLA-0",)}
+        try:
+            zone.write_accounts()
+            end = time.monotonic() + 10
+            while transport.is_active():
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            assert "deliveries" in bystander.listdir("/")
+            assert place.sftp(f"get /deliveries/{DELIVERY}/manifest.json").returncode == 0
+        finally:
+            zone.revoked_of = {}
+            zone.write_accounts()

@@ -22,6 +22,7 @@ PIECES = [
     "fonds",
     "other",
     "GLA-1",
+    "GLA-2",
     "2026-03",
     "edition-1",
     "data.age",
@@ -64,7 +65,9 @@ def namespace(tmp_path_factory: pytest.TempPathFactory) -> Namespace:
     (own / "GLA-1/link-file").symlink_to(root / "accounts.json")
     (own / "GLA-1/link-folder").symlink_to(root / "deliveries/other")
     (own / "link-up").symlink_to("../..")
-    return Namespace(own)
+    (own / "GLA-2/2026-03/edition-1").mkdir(parents=True)
+    (own / "GLA-2/2026-03/edition-1/data.age").write_bytes(SECRET)
+    return Namespace(own, {"GLA-2"})
 
 
 VISIBLE = {"/", "deliveries", "GLA-1", "2026-03", "edition-1", "data.age"}
@@ -74,6 +77,8 @@ VISIBLE = {"/", "deliveries", "GLA-1", "2026-03", "edition-1", "data.age"}
 @example(path="/deliveries/../../accounts.json")
 @example(path="/deliveries/link-up/deliveries/other/GLA-1/2026-03/edition-1/data.age")
 @example(path="/deliveries/GLA-1/2026-03/edition-1/data.age")
+@example(path="/deliveries/GLA-2/2026-03/edition-1/data.age")
+@example(path="/deliveries/GLA-1/../GLA-2/2026-03/edition-1/data.age")
 def test_whatever_is_opened_is_ones_own_file(namespace: Namespace, path: str) -> None:
     try:
         file = namespace.open(path)
@@ -88,6 +93,8 @@ def test_whatever_is_opened_is_ones_own_file(namespace: Namespace, path: str) ->
 
 
 @given(path=paths)
+@example(path="/deliveries")
+@example(path="/deliveries/GLA-2")
 def test_whatever_is_shown_is_in_ones_own_folder(namespace: Namespace, path: str) -> None:
     for look in (lambda: [namespace.find(path)], lambda: namespace.list(path)):
         try:

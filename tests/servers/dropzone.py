@@ -87,6 +87,7 @@ class DropzoneWorld:
     keys: Path
     port: int = 0
     keys_of: dict[str, list[str]] = field(default_factory=dict)
+    revoked_of: dict[str, tuple[str, ...]] = field(default_factory=dict)  # agreements
 
     @classmethod
     def make(cls, folder: Path) -> DropzoneWorld:
@@ -111,7 +112,12 @@ class DropzoneWorld:
         return target
 
     def write_accounts(self) -> None:
-        accounts = Accounts(accounts=tuple(Account(name=n, keys=tuple(k)) for n, k in self.keys_of.items()))
+        accounts = Accounts(
+            accounts=tuple(
+                Account(name=name, keys=tuple(keys), revoked=self.revoked_of.get(name, ()))
+                for name, keys in self.keys_of.items()
+            )
+        )
         new = self.root / ".accounts.new"
         new.write_bytes(accounts.to_bytes())
         new.replace(self.root / "accounts.json")

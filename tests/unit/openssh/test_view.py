@@ -50,6 +50,18 @@ def test_what_is_there_is_shown_as_the_same_file_that_its_group_may_read(tmp_pat
     assert list((tmp_path / "workshop").iterdir()) == []
 
 
+def test_what_is_hidden_goes_as_a_whole_and_only_where_it_was_named(tmp_path, view, source):
+    put(source / "GLA-2/GLA-1/data.age")
+    view.follow()
+    assert len(shown(tmp_path)) == 3
+    view.follow({"GLA-1"})
+    assert shown(tmp_path) == {"GLA-2/GLA-1/data.age"}
+    assert {path.name for path in (tmp_path / "target").iterdir()} == {"GLA-2"}
+    assert list((tmp_path / "workshop").iterdir()) == []
+    view.follow({"GLA-1"})
+    assert shown(tmp_path) == {"GLA-2/GLA-1/data.age"}
+
+
 def test_what_appears_and_goes_is_followed(tmp_path, view, source):
     view.follow()
     put(source / "GLA-1/2026-04/edition-1/data.age")

@@ -204,7 +204,7 @@ def test_the_terminal_says_what_became_of_it(settings: Settings, monkeypatch: py
     for word in (
         "1 new, 2,000 changed, 3 ended", "the same data as edition 4", "98,765 rows of others kept out",
         "fetched in part: 2,000,000 of 8,123,456 bytes", "not accepted: cannot-open", "confirmed, signed, 2026-07-02",
-        "expired, and removed 2026-12-31 23:31", "nobody fetched it yet",
+        "removed 2026-12-31 23:31", "nobody fetched it yet",
     ):  # fmt: skip
         assert word in output
     assert "\n".join(word for word in output.splitlines() if "expires" in word) == ""
