@@ -29,6 +29,13 @@ def nurseries() -> Iterator[SimpleQueue[Nursery]]:
         nursery.close()
 
 
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    only = Nursery()
+    yield only
+    only.close()
+
+
 @pytest.fixture
 def copies(request: pytest.FixtureRequest) -> Copy:
     """Of the database that a test is about."""

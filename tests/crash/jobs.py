@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hypothesis
@@ -16,17 +18,33 @@ from sqlalchemy import Engine, event
 
 from core.errors import GlaError
 from core.period import Period
+from core.settings import Settings
 from flows.steps import path
 from flows.steps.order import Order
+from flows.steps.recipients import register
+from flows.wiring import open_services
+from keys.private.identities import generate_identity
+from keys.private.signing import Signer
+from schemas import pakbon_page
 from tests.crash import scenarios
 from tests.crash.nursery import Child
 from tests.crash.points import Points
-from tests.delivery_world import AGREEMENT
+from tests.delivery_world import AGREEMENT, RECIPIENT
 
 Tell = Callable[[Any], None]
 
 register_polars_backends()  # and hypothesis, which that asks for: imported here, and not in every child
 assert hypothesis
+
+
+def warm() -> None:
+    """Do once, and not in every child, what costs most the first time: statements, templates and keys. No query."""
+    with TemporaryDirectory() as folder:
+        services = open_services(Settings(home=Path(folder) / "home"))
+        seals, signs = str(generate_identity("x25519").recipient), Signer.generate().public_key.line
+        register(services, RECIPIENT, "90000102", [seals], [signs])
+        services.engine.dispose()
+    pakbon_page.template()
 
 
 def prepare(tell: Tell, scenario: str, folder: str, url: str | None) -> None:
@@ -62,6 +80,14 @@ def attempt(
     result = scenarios.SCENARIOS[scenario].do(services)
     points.end()
     tell({"result": result, "after": scenarios.glimpse(services), "end": scenarios.end(services, Path(template))})
+
+
+def script(_: Tell, code: str, arguments: list[str], home: str) -> None:
+    """Run Python code as a program of its own, with GLA_HOME and arguments."""
+    os.environ.clear()
+    os.environ["GLA_HOME"] = home
+    sys.argv = ["-c", *arguments]
+    exec(code, {"__name__": "__main__"})
 
 
 def _limit(engine: Engine, more: int) -> None:

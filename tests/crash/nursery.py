@@ -91,6 +91,7 @@ class Child:
 def main() -> None:
     from tests.crash import jobs
 
+    jobs.warm()
     gc.collect()
     gc.freeze()  # what is shared with the children stays shared
     stopped: Child | None = None

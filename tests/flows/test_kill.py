@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -22,7 +18,10 @@ from keys.private.custody import Role
 from keys.private.opening import open_envelope
 from ledger.checkpoints import read_checkpoints
 from ledger.verify import verify
+from tests.crash.fixtures import nursery
 from tests.delivery_world import AGREEMENT, MARCH, NOW, make_world_in
+
+__all__ = ["nursery"]
 
 STEPS = ["agree", "extract, validate, seal", "publish", "record"]
 FILES = ["manifest.json", "manifest.json.sig", "pakbon.html.age", "pakbon.json.age", "people.parquet.age"]
@@ -67,18 +66,11 @@ path.run(services, order, step, progress)
 """
 
 
-def killed(world, when, where, mode="resume"):
+def killed(nursery, world, when, where, mode="resume"):
     """Run a worker that is killed where it is told to."""
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER, when, where, mode, NOW.isoformat()],
-        env={"GLA_HOME": str(world.home), "PATH": os.environ["PATH"]},
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    arguments = [when, where, mode, NOW.isoformat()]
+    answer = nursery.do("script", code=WORKER, arguments=arguments, home=world.home)
+    assert answer["status"] == -signal.SIGKILL, answer
 
 
 def plain_digest(world):
@@ -135,9 +127,11 @@ def published_events(world):
         ("before", "checkpoint"),
     ],
 )
-def test_a_worker_killed_anywhere_leaves_a_delivery_that_resumes_to_the_same_end(world, undisturbed, when, where):
+def test_a_worker_killed_anywhere_leaves_a_delivery_that_resumes_to_the_same_end(
+    nursery, world, undisturbed, when, where
+):
     world.conclude()
-    killed(world, when, where)
+    killed(nursery, world, when, where)
     sealed = world.services.ledger.get(AGREEMENT, MARCH, 1).sealed
     whole = [f"{AGREEMENT}/2026-03/edition-1/{name}" for name in FILES]
     assert world.visible_files() in ([], whole), "never a part"
@@ -148,14 +142,14 @@ def test_a_worker_killed_anywhere_leaves_a_delivery_that_resumes_to_the_same_end
 
 
 @pytest.mark.parametrize(("when", "where"), [("after", "agree"), ("before", "publish"), ("after", "publish")])
-def test_a_redelivery_killed_anywhere_resumes_to_the_same_bytes(world, undisturbed, when, where):
+def test_a_redelivery_killed_anywhere_resumes_to_the_same_bytes(nursery, world, undisturbed, when, where):
     world.conclude()
     path.run(world.services, world.order())
     sealed = world.services.ledger.get(AGREEMENT, MARCH, 1).sealed
     for item in world.published().iterdir():
         item.unlink()
     world.published().rmdir()
-    killed(world, when, where, "redeliver")
+    killed(nursery, world, when, where, "redeliver")
     world.at(NOW + timedelta(minutes=10))
     state = world.services.ledger.get(AGREEMENT, MARCH, 1).state
     again = (Mode.REDELIVER, "lost") if state == "published" else (Mode.RESUME, "")
@@ -163,9 +157,9 @@ def test_a_redelivery_killed_anywhere_resumes_to_the_same_bytes(world, undisturb
     check_end(world, undisturbed, sealed)
 
 
-def test_the_second_worker_waits_until_the_lease_of_the_first_has_run_out(world):
+def test_the_second_worker_waits_until_the_lease_of_the_first_has_run_out(nursery, world):
     world.conclude()
-    killed(world, "before", "publish")
+    killed(nursery, world, "before", "publish")
     with pytest.raises(DeliveryBusy):
         path.run(world.services, world.order())
     assert json.loads(world.events()[-1]["detail"])["error"] == "DeliveryBusy"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,9 +21,13 @@ from keys.sshsig import Namespace, verify_by
 from ledger.verify import verify
 from schemas.accounts import ticket_name
 from schemas.participants import ParticipantsReport
+from tests.crash.fixtures import nursery
+from tests.crash.nursery import Nursery
 from tests.delivery_world import AGREEMENT, RECIPIENT, make_world_in
 from tests.participants_world import PEOPLE, as_csv, sealed_for_us, with_participants
 from tests.soak import examples
+
+__all__ = ["nursery"]
 
 MOMENTS = 31  # there are 27; a run that outlives its moment has found them all
 EVERY = 6 // examples(1, soak=6)  # in `make test` every sixth moment, in `make soak` each
@@ -72,18 +73,19 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fund.home
 
 
+def killed_at(nursery: Nursery, home: Path, moment: int) -> int:
+    answer = nursery.do("script", code=WORKER, arguments=[str(moment)], home=home)
+    assert answer["status"] in (0, -signal.SIGKILL), answer
+    return int(answer["status"])
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("moment", range(1, MOMENTS, EVERY))
-def test_a_killed_intake_is_done_again_with_one_set_and_its_report(waiting: Path, tmp_path: Path, moment: int) -> None:
+def test_a_killed_intake_is_done_again_with_one_set_and_its_report(
+    nursery: Nursery, waiting: Path, tmp_path: Path, moment: int
+) -> None:
     home = shutil.copytree(waiting, tmp_path / "home")
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER, str(moment)],
-        env={"GLA_HOME": str(home), "PATH": os.environ["PATH"]},
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    killed_at(nursery, home, moment)
     services = open_services(Settings(home=home))
     take_incoming(services)
     with reading(services.engine) as connection:
@@ -101,14 +103,8 @@ def test_a_killed_intake_is_done_again_with_one_set_and_its_report(waiting: Path
     services.engine.dispose()
 
 
-def test_there_are_moments_at_which_it_is_killed_and_one_after_all_of_them(waiting: Path, tmp_path: Path) -> None:
-    codes = []
-    for moment in (1, MOMENTS):
-        home = shutil.copytree(waiting, tmp_path / str(moment))
-        environment = {"GLA_HOME": str(home), "PATH": os.environ["PATH"]}
-        folder = Path(__file__).resolve().parents[2]
-        done = subprocess.run(
-            [sys.executable, "-c", WORKER, str(moment)], env=environment, cwd=folder, capture_output=True, check=False
-        )
-        codes.append(done.returncode)
-    assert codes == [-signal.SIGKILL, 0]
+def test_there_are_moments_at_which_it_is_killed_and_one_after_all_of_them(
+    nursery: Nursery, waiting: Path, tmp_path: Path
+) -> None:
+    homes = {moment: shutil.copytree(waiting, tmp_path / str(moment)) for moment in (1, MOMENTS)}
+    assert [killed_at(nursery, home, moment) for moment, home in homes.items()] == [-signal.SIGKILL, 0]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,9 +19,13 @@ from flows.wiring import open_services
 from ledger.receipts import cases
 from ledger.states import State
 from ledger.verify import verify
+from tests.crash.fixtures import nursery
+from tests.crash.nursery import Nursery
 from tests.delivery_world import AGREEMENT, MARCH, NOW, RECIPIENT, make_world_in
 from tests.participants_world import PEOPLE, send, with_participants
 from tests.soak import examples
+
+__all__ = ["nursery"]
 
 MOMENTS = 32  # there are some thirty; a run that outlives its moment has found them all
 EVERY = 10 // examples(1, soak=10)  # in `make test` every tenth moment, in `make soak` each
@@ -69,23 +71,19 @@ def over(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fund.home
 
 
-def killed_at(home: Path, moment: int) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER, str(moment)],
-        env={"GLA_HOME": str(home), "PATH": os.environ["PATH"]},
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+def killed_at(nursery: Nursery, home: Path, moment: int) -> int:
+    answer = nursery.do("script", code=WORKER, arguments=[str(moment)], home=home)
+    assert answer["status"] in (0, -signal.SIGKILL), answer
+    return int(answer["status"])
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("moment", range(EVERY // 2 or 1, MOMENTS, EVERY))
-def test_a_run_that_is_killed_is_done_again_with_each_thing_once(over: Path, tmp_path: Path, moment: int) -> None:
+def test_a_run_that_is_killed_is_done_again_with_each_thing_once(
+    nursery: Nursery, over: Path, tmp_path: Path, moment: int
+) -> None:
     home = shutil.copytree(over, tmp_path / "home")
-    killed_at(home, moment)
+    killed_at(nursery, home, moment)
     services = open_services(Settings(home=home), lambda: LATER)
     visible = services.recipient_folder(RECIPIENT) / AGREEMENT / str(MARCH) / "edition-1"
     assert not visible.exists() or len(list(visible.iterdir())) == 5, "all of it, or nothing"
@@ -104,6 +102,8 @@ def test_a_run_that_is_killed_is_done_again_with_each_thing_once(over: Path, tmp
     services.engine.dispose()
 
 
-def test_there_are_moments_at_which_it_is_killed_and_one_after_all_of_them(over: Path, tmp_path: Path) -> None:
-    codes = [killed_at(shutil.copytree(over, tmp_path / str(moment)), moment) for moment in (1, MOMENTS)]
-    assert codes == [-signal.SIGKILL, 0]
+def test_there_are_moments_at_which_it_is_killed_and_one_after_all_of_them(
+    nursery: Nursery, over: Path, tmp_path: Path
+) -> None:
+    homes = {moment: shutil.copytree(over, tmp_path / str(moment)) for moment in (1, MOMENTS)}
+    assert [killed_at(nursery, home, moment) for moment, home in homes.items()] == [-signal.SIGKILL, 0]

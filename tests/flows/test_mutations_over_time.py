@@ -14,6 +14,7 @@ from core.errors import DeliveryStateError, RowsInvalid
 from core.period import Period
 from flows.steps import path
 from flows.steps.order import Mode
+from tests.crash.fixtures import nursery
 from tests.delivery_world import AGREEMENT, NOW
 from tests.flows.test_kill import killed
 from tests.flows.test_mutations import (
@@ -31,7 +32,7 @@ from tests.flows.test_mutations import (
 from tests.flows.test_rerun import stop_before
 from tests.soak import examples
 
-__all__ = ["mutating"]
+__all__ = ["mutating", "nursery"]
 FEBRUARY = Period.parse("2026-02")
 DAYS = [Period.parse(f"2026-{month:02}-{day:02}") for month in (6, 7) for day in range(1, 29)]
 
@@ -47,10 +48,10 @@ DAYS = [Period.parse(f"2026-{month:02}-{day:02}") for month in (6, 7) for day in
         ("before", "checkpoint"),
     ],
 )
-def test_a_worker_killed_anywhere_leaves_the_right_base(mutating, when, where):
+def test_a_worker_killed_anywhere_leaves_the_right_base(nursery, mutating, when, where):
     deliver(mutating, FEBRUARY)
     change_source(mutating, raise_amounts(1))
-    killed(mutating, when, where)
+    killed(nursery, mutating, when, where)
     mutating.at(NOW + timedelta(minutes=10))
     path.run(mutating.services, mutating.order())
     assert by_code(told(mutating)) == {"N": [], "W": [1], "V": []}
@@ -139,6 +140,7 @@ class Life:
         self.random.choice([self.the_next_is_delivered, self.the_last_is_corrected])(full=True)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", range(examples(2)))
 def test_what_the_recipient_makes_of_all_deliveries_is_the_source(make_world, seed):
     world = make_world(rows=60)

@@ -17,7 +17,8 @@ from tests.delivery_world import AGREEMENT, MARCH, NOW
 from tests.flows.test_mutations import CODE, mutation_document
 
 FORMATS = ["parquet", "csv", "csv.gz", "csv.zst", "fixed"]
-BATCH_ROWS = 300  # so that a thousand rows are several batches
+ROWS = 150
+BATCH_ROWS = 45  # so that they are several batches
 PROCESS = """
 import sys
 from datetime import datetime
@@ -32,6 +33,11 @@ base.BATCH_ROWS = int(sys.argv[1])
 services = open_services(Settings(), lambda: datetime.fromisoformat(sys.argv[2]))
 print(path.run(services, Order("GLA-2026-0007", Period.parse("2026-03"), "tester", Mode.CORRECT, "again")).same_as)
 """
+
+
+@pytest.fixture
+def world(make_world):
+    return make_world(ROWS)
 
 
 def limited(document):
@@ -80,13 +86,13 @@ def test_the_layout_of_the_source_threads_and_processes_make_no_difference(world
     world.conclude(limited(documents(world, format=file_format)))
     path.run(world.services, world.order())
     rows = pl.read_parquet(world.source)
-    rows.write_parquet(world.source, row_group_size=97, compression="uncompressed", statistics=False)
+    rows.write_parquet(world.source, row_group_size=17, compression="uncompressed", statistics=False)
     assert correct(world) == 1
     rows.rechunk().write_parquet(world.source, row_group_size=1, use_pyarrow=False)
     assert correct(world) == 2
     assert in_another_process(world, POLARS_MAX_THREADS="1", PYTHONHASHSEED="1") == "3"
     assert in_another_process(world, POLARS_MAX_THREADS="7", PYTHONHASHSEED="2") == "4"
-    rows.with_columns(amount=pl.col("amount") + (pl.col("id") == 1000)).write_parquet(world.source)
+    rows.with_columns(amount=pl.col("amount") + (pl.col("id") == ROWS)).write_parquet(world.source)
     assert correct(world) is None, "one other value is other data"
 
 
@@ -97,7 +103,7 @@ def test_mutations_are_the_same_in_whatever_order_and_width_the_source_stores_th
     rows = pl.read_parquet(world.source)
     rows.sample(fraction=1, shuffle=True, seed=3).with_columns(pl.col("id").cast(pl.UInt16)).write_parquet(world.source)
     assert correct(world) == 1
-    assert in_another_process(world, batch_rows=77) == "2"
+    assert in_another_process(world, batch_rows=11) == "2"
 
 
 def test_a_whole_state_asked_for_again_is_the_same_data(world):
