@@ -269,6 +269,9 @@ def test_no_order_of_events_breaks_the_rules(tmp_path: Path) -> None:
         pass
     machine = type("DeliveryLifeHere", (DeliveryLife,), {"template": template})
     limits = settings(
-        max_examples=examples(40), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples(20, soak=800),
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(machine, settings=limits)

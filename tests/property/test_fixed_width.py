@@ -122,7 +122,7 @@ def expected(columns: list[dict[str, Any]], frame: pl.DataFrame) -> list[dict[st
     return rows
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(100, soak=6_000), deadline=None)
 @given(tables(), st.integers(0, 5))
 def test_what_is_written_is_read_back_by_who_only_read_the_page(
     made: tuple[list[dict[str, Any]], pl.DataFrame], cut: int
@@ -136,7 +136,7 @@ def test_what_is_written_is_read_back_by_who_only_read_the_page(
     assert content == written(columns, frame, sums=sums)  # in whatever pieces the rows were read
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150, soak=6_000), deadline=None)
 @given(st.lists(st.text(max_size=6) | st.sampled_from(["a ", "", "\x85", "a\r\nG", "\u2028", "é" * 4]), max_size=4))
 def test_any_text_comes_back_as_it_was_or_is_refused(values: list[str]) -> None:
     column = {"name": "s", "logicalType": "string", "logicalTypeOptions": {"maxLength": 4}}

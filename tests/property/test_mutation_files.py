@@ -44,7 +44,7 @@ VALUES = st.tuples(
 )
 KEYS = st.tuples(st.sampled_from(["", "a", "ab", "b", "é"]), st.integers(0, 3))
 TABLES = st.dictionaries(KEYS, VALUES, max_size=12)
-SETTINGS = settings(max_examples=examples(40), deadline=None)
+SETTINGS = settings(max_examples=examples(20, soak=800), deadline=None)
 
 
 def frame_of(table: dict[Any, Any], order: Any = None) -> pl.DataFrame:

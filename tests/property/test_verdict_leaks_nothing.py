@@ -149,7 +149,7 @@ def everything_said(caught: BaseException | None, caplog, recorded) -> str:
 
 
 SETTINGS = settings(
-    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(20, soak=800), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -55,7 +55,7 @@ rows = st.fixed_dictionaries(
     }
 )
 SETTINGS = settings(
-    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30, soak=1_200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

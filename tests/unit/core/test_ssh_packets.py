@@ -50,6 +50,7 @@ def received(theirs: Packetizer, number: int) -> list[tuple[int, bytes]]:
     return messages
 
 
+@pytest.mark.soak
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.lists(st.integers(1, 9000), min_size=1, max_size=5), min_size=1, max_size=4), st.integers(0, 2**32 - 1)

@@ -122,6 +122,7 @@ paths = st.one_of(
 )
 
 
+@pytest.mark.soak
 @settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths)
 def test_whatever_path_is_asked_for_nothing_comes_to_be_but_in_the_agreements_own_folder(

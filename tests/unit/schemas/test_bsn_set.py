@@ -27,6 +27,7 @@ def listed(people: BsnSet) -> list[int]:
     return [number for part in people.numbers() for number in part.tolist()]
 
 
+@pytest.mark.soak
 @settings(deadline=None, max_examples=examples(25))
 @given(some, some)
 def test_it_is_a_set(one: list[int], other: list[int]) -> None:
@@ -38,6 +39,7 @@ def test_it_is_a_set(one: list[int], other: list[int]) -> None:
     assert a.issubset(b) == (set(one) <= set(other))
 
 
+@pytest.mark.soak
 @settings(deadline=None, max_examples=examples(25))
 @given(some, some)
 def test_adding_tells_what_was_there(first: list[int], second: list[int]) -> None:
@@ -59,6 +61,7 @@ texts = st.one_of(
 )
 
 
+@pytest.mark.soak
 @settings(deadline=None, max_examples=examples(25))
 @given(some, st.lists(texts, max_size=40))
 def test_text_is_held_only_if_it_is_the_number_of_somebody_in_it(numbers: list[int], column: list[str | None]) -> None:
@@ -66,6 +69,7 @@ def test_text_is_held_only_if_it_is_the_number_of_somebody_in_it(numbers: list[i
     assert held == [text in {str(number) for number in numbers} for text in column]
 
 
+@pytest.mark.soak
 @settings(deadline=None, max_examples=examples(25))
 @given(some, st.lists(st.one_of(st.sampled_from(NUMBERS), st.integers(-(2**63), 2**63 - 1), st.none())))
 def test_a_whole_number_is_held_only_if_it_is_the_number_of_somebody_in_it(

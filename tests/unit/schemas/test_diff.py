@@ -12,6 +12,7 @@ from core.canonical import digest
 from schemas.contract import read_contract
 from schemas.diff.documents import differences
 from schemas.products import product_contract, product_names
+from tests.soak import examples
 
 BASE = {
     "apiVersion": "v3.2.0", "kind": "DataContract", "id": "GLA-1", "version": "1.0.0", "name": "n", "tenant": "fonds",
@@ -217,7 +218,8 @@ def places(value, path=()):
 DOCUMENTS = [BASE, *(read_contract(product_contract(name)) for name in product_names())]
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(80), deadline=None)
 @given(st.data())
 def test_no_edit_goes_unseen(data):
     """Drop, repeat or replace something anywhere: there is a change exactly if the digest is another one."""

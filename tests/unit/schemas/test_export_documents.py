@@ -22,6 +22,7 @@ from schemas.export.text import as_markdown
 from schemas.products import product_contract, product_names
 from schemas.reader import read_document
 from tests.agreements import a_document
+from tests.soak import examples
 
 
 @pytest.mark.parametrize("write", [to_yaml, to_json])
@@ -56,7 +57,8 @@ VALUE = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(80), deadline=None)
 @given(st.dictionaries(TEXT, VALUE, min_size=1, max_size=4))
 @example({"a": {"b": "\x85"}})
 @example({"a": "x\n y\n"})

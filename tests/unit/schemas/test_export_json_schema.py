@@ -14,6 +14,7 @@ from schemas.contract import load_contract
 from schemas.export.json_schema import json_schema
 from schemas.products import product_contract
 from schemas.validation import Validator
+from tests.soak import examples
 
 HEAD = {"apiVersion": "v3.2.0", "kind": "DataContract", "id": "c", "version": "1.0.0"}
 WORDS = "the row obeys the schema exactly if the validator accepts it"
@@ -163,7 +164,8 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(20), deadline=None)
 @given(OPTIONS, st.booleans(), st.lists(st.one_of(st.none(), st.integers(-300, 300)), min_size=1, max_size=8))
 def test_numbers_agree_whatever_their_bounds(options, required, values):
     column = {"name": "c", "logicalType": "integer", "required": required, "logicalTypeOptions": options}

@@ -13,6 +13,7 @@ from schemas.compiler import compile_table
 from schemas.contract import load_contract
 from schemas.table import Column, Table, read_table
 from schemas.validation import Validator
+from tests.soak import examples
 
 
 def read(logical_type, **more):
@@ -357,7 +358,8 @@ def values(column):
     return st.none() | (st.integers(-2, 3) if column.logical_type == "integer" else st.text("ab", max_size=3))
 
 
-@settings(deadline=None, max_examples=150)
+@pytest.mark.soak
+@settings(deadline=None, max_examples=examples(40))
 @given(columns("a", 3).flatmap(lambda column: st.tuples(st.just(column), st.lists(values(column), max_size=6))))
 def test_nested_promises_agree_with_a_naive_reading(case):
     column, rows = case

@@ -15,6 +15,7 @@ from schemas.contract import load_contract
 from schemas.rules import TotalRule
 from schemas.table import Column, Table
 from schemas.validation import Validator
+from tests.soak import examples
 
 NOT_BEFORE = {"rule": "not-before", "column": "begin"}
 BEGIN = Column("begin", "begin", "date")
@@ -77,13 +78,15 @@ def test_text_rule_is_enforced_exactly(rule, good, bad):
     assert refused(rule, [*good, *bad, None]) == len(bad)
 
 
-@settings(deadline=None)
+@pytest.mark.soak
+@settings(deadline=None, max_examples=examples(25))
 @given(st.dates(min_value=date(1, 1, 1)))
 def test_every_whole_date_is_a_partial_date(day):
     assert refused("yyyymmdd-partial", [f"{day.year:04}{day.month:02}{day.day:02}"]) == 0
 
 
-@settings(deadline=None)
+@pytest.mark.soak
+@settings(deadline=None, max_examples=examples(25))
 @given(st.lists(st.text("0123456789", min_size=8, max_size=8), min_size=1, max_size=50))
 def test_partial_dates_agree_with_a_plain_reading(texts):
     assert refused("yyyymmdd-partial", texts) == sum(not is_partial(text) for text in texts)
@@ -296,7 +299,8 @@ def sums(draw):
     return kinds, (x + y if fits and draw(st.booleans()) else total, x, y)
 
 
-@settings(deadline=None, max_examples=50)
+@pytest.mark.soak
+@settings(deadline=None, max_examples=examples(20))
 @given(sums())
 def test_sum_is_exact_in_every_width(case):
     kinds, (total, x, y) = case
