@@ -1,6 +1,7 @@
 """`gla contract check` on what should not be fed to it: exit 2 and a sentence, or a verdict, within limits.
 
-Every case runs the installed program. None ends in a traceback or a crash of native code, and none repeats a value.
+None ends in a traceback or a crash of native code, and none repeats a value. What is judged, and of what is refused one
+case of each kind, runs the installed program; the others run it in a process that begins where it is imported.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.e2e.ready import Outcome, Ready
 from tests.fuzz import parquet_lies as lies
 
 SECONDS = 90  # generous: an idle machine needs 2 for most and 5 for the worst
 MEGABYTES = 900  # the program alone has 170, the decompressed bombs 400
 CANARY = "KANARIE-7f3a9c"
 GLA = Path(sys.executable).with_name("gla")
+Check = Callable[[Path, Path], Outcome]
 MEASURE = """
 import json, resource, subprocess, sys, time
 started = time.monotonic()
@@ -33,28 +35,41 @@ print(json.dumps([done.returncode, done.stdout, done.stderr, time.monotonic() - 
 """
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-    seconds: float
-    megabytes: int
+@pytest.fixture(scope="module")
+def ready() -> Iterator[Ready]:
+    program = Ready()
+    yield program
+    program.close()
 
 
-def check(contract: Path, data: Path) -> Outcome:
-    """Run the program from a small one, so that the memory measured is its own and not that of the tests."""
-    command = [sys.executable, "-S", "-c", MEASURE, str(GLA), "contract", "check", str(contract), str(data)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=data.parent, env={"PATH": "/usr/bin"}
-    )
-    outcome = Outcome(*json.loads(done.stdout))
-    assert CANARY not in outcome.out + outcome.err
-    assert "Traceback" not in outcome.err
-    assert "panicked" not in outcome.err
-    assert outcome.seconds < SECONDS
-    assert outcome.megabytes < MEGABYTES
-    return outcome
+@pytest.fixture
+def check(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Check:
+    """Check a contract and data with the program; the installed one starts from a small one, so that the memory
+    measured is its own and not that of the tests.
+    """
+
+    name = request.node.callspec.params["name"]
+
+    def run(contract: Path, data: Path) -> Outcome:
+        arguments = ("contract", "check", str(contract), str(data))
+        if name != "nothing" and name not in JUDGED:
+            ready = request.getfixturevalue("ready")
+            output = tmp_path_factory.mktemp("output")
+            outcome = ready.run(*arguments, folder=data.parent, output=output, seconds=SECONDS)
+        else:
+            command = [sys.executable, "-S", "-c", MEASURE, str(GLA), *arguments]
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=True, cwd=data.parent, env={"PATH": "/usr/bin"}
+            )
+            outcome = Outcome(*json.loads(done.stdout))
+        assert CANARY not in outcome.out + outcome.err
+        assert "Traceback" not in outcome.err
+        assert "panicked" not in outcome.err
+        assert outcome.seconds < SECONDS
+        assert outcome.megabytes < MEGABYTES
+        return outcome
+
+    return run
 
 
 HEAD = "apiVersion: v3.2.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: active\n"
@@ -145,7 +160,7 @@ CONTRACTS: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_a_bad_contract(name: str, tmp_path: Path) -> None:
+def test_a_bad_contract(name: str, tmp_path: Path, check: Check) -> None:
     text, reason = CONTRACTS[name]
     path = tmp_path / "contract.yaml"
     if text == "/dev/zero":
@@ -195,7 +210,7 @@ CSV: dict[str, tuple[bytes | Callable[[], Iterable[bytes]], str]] = {
 
 
 @pytest.mark.parametrize("name", CSV)
-def test_a_bad_csv_file(name: str, tmp_path: Path) -> None:
+def test_a_bad_csv_file(name: str, tmp_path: Path, check: Check) -> None:
     content, reason = CSV[name]
     data = tmp_path / "data.csv"
     with data.open("wb") as file:
@@ -325,7 +340,7 @@ PARQUET: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", PARQUET)
-def test_a_bad_parquet_file(name: str, tmp_path: Path) -> None:
+def test_a_bad_parquet_file(name: str, tmp_path: Path, check: Check) -> None:
     data = tmp_path / "data.parquet"
     data.write_bytes(PARQUET[name])
     kind = "string" if "text" in name and "Int64" not in name else "integer"
@@ -368,7 +383,7 @@ JUDGED: dict[str, tuple[str, str, Callable[[], bytes], int]] = {
 
 
 @pytest.mark.parametrize("name", JUDGED)
-def test_what_is_hard_but_not_wrong_is_judged(name: str, tmp_path: Path) -> None:
+def test_what_is_hard_but_not_wrong_is_judged(name: str, tmp_path: Path, check: Check) -> None:
     text, suffix, content, code = JUDGED[name]
     data = tmp_path / f"data.{suffix}"
     data.write_bytes(content())
