@@ -7,7 +7,7 @@ declare -A package_of=(
   [sshd]=openssh-server [sftp]=openssh-client [ssh-keygen]=openssh-client [age]=age [softhsm2-util]=softhsm2 [gpg]=gpg [gpg-agent]=gpg-agent
   [gpgconf]=gpgconf [sq]=sq [openssl]=openssl [jq]=jq [npm]=npm [node]=nodejs
   [lftp]=lftp [rclone]=rclone [psftp]=putty-tools [puttygen]=putty-tools [sshfs]=sshfs [fusermount3]=fuse3 [s3cmd]=s3cmd [curl]=curl
-  [radosgw]=radosgw [ceph-mon]=ceph-mon [ceph-osd]=ceph-osd [ceph-mgr]=ceph-mgr [ceph]=ceph-common
+  [radosgw]=radosgw [ceph-mon]=ceph-mon [ceph-osd]=ceph-osd [ceph]=ceph-common
 )
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 missing=()

@@ -1,4 +1,4 @@
-"""What all tests share: where a program is, and that a missing one is a failure under CI."""
+"""What all tests share: servers, where a program is, and that a missing one is a failure under CI."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.servers.ceph import s3
+from tests.servers.postgres import postgresql_database, postgresql_server
+
+__all__ = ["postgresql_database", "postgresql_server", "s3"]  # here, so that a test process has one of each
 
 settings.register_profile("without a deadline", deadline=None)  # machines are slow at times, and that is no fault
 settings.load_profile("without a deadline")

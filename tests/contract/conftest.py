@@ -10,11 +10,9 @@ import pytest
 from sqlalchemy import Engine, make_url
 
 from core.database import opened
-from tests.servers.ceph import s3
 from tests.servers.openssh import openssh
-from tests.servers.postgres import postgresql_database, postgresql_server
 
-__all__ = ["openssh", "postgresql_database", "postgresql_server", "s3"]
+__all__ = ["openssh"]
 
 
 @pytest.fixture(scope="session")

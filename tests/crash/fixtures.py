@@ -10,9 +10,7 @@ from sqlalchemy import make_url
 
 from tests.crash.matrix import AT_ONCE, Copy, no_database
 from tests.crash.nursery import Nursery
-from tests.servers.postgres import PostgresServer, postgresql_database, postgresql_server
-
-__all__ = ["postgresql_database", "postgresql_server"]
+from tests.servers.postgres import PostgresServer
 
 SQLITE = "sqlite"
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.server)

@@ -26,7 +26,7 @@ AT_ONCE = 2  # nurseries, each with one child at a time
 AFTER_THE_LEASE = timedelta(minutes=10)
 
 _SAMPLED = 4
-_PATIENCE = 3.0  # seconds; a writer waits for another one for ten times as long
+_PATIENCE = 1.5  # seconds; a writer waits for another one for twenty times as long
 
 Copy = Callable[[str | None], str | None]
 """Makes a database like the one at a URL, or an empty one; its URL, or None where it is a file below the home."""

@@ -16,13 +16,12 @@ from pathlib import Path
 import pytest
 
 from core.ids import new_id
-from tests.servers.ceph import S3Server, s3
+from tests.servers.ceph import S3Server
 from tests.servers.proxy import CuttableProxy
 from transports.publishing import publish
 from transports.s3 import S3Transport
 from transports.s3_client import S3Destination
 
-__all__ = ["s3"]
 pytestmark = pytest.mark.server
 
 MIB = 1024 * 1024

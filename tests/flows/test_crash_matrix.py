@@ -12,14 +12,14 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.crash.fixtures import copies, nurseries, postgresql_database, postgresql_server
+from tests.crash.fixtures import copies, nurseries
 from tests.crash.matrix import Copy, Matrix, points_of, problems, step_of
 from tests.crash.nursery import Nursery
 from tests.crash.points import END
 from tests.crash.scenarios import SCENARIOS
 from tests.soak import soaking
 
-__all__ = ["copies", "nurseries", "postgresql_database", "postgresql_server"]
+__all__ = ["copies", "nurseries"]
 
 pytestmark = pytest.mark.timeout(1_800)  # seconds, for one scenario on a machine with much other work
 

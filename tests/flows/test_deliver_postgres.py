@@ -14,9 +14,6 @@ from flows.steps.planning import due_deliveries
 from flows.steps.recipients import revoke
 from ledger.history import Choice, history
 from ledger.verify import verify
-from tests.servers.postgres import postgresql_database, postgresql_server
-
-__all__ = ["postgresql_database", "postgresql_server"]
 
 pytestmark = pytest.mark.server
 

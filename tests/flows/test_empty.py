@@ -27,9 +27,6 @@ from tests import fixed_reader
 from tests.delivery_world import AGREEMENT, MARCH, NOW
 from tests.flows.test_deliver_path import fixed_document, open_it
 from tests.flows.test_mutations import mutation_document
-from tests.servers.postgres import postgresql_database, postgresql_server
-
-__all__ = ["postgresql_database", "postgresql_server"]
 
 FEBRUARY = Period.parse("2026-02")
 

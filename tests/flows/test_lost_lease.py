@@ -11,13 +11,13 @@ from queue import SimpleQueue
 import pytest
 from sqlalchemy import make_url
 
-from tests.crash.fixtures import POSTGRESQL, SQLITE, copies, nurseries, postgresql_database, postgresql_server
+from tests.crash.fixtures import POSTGRESQL, SQLITE, copies, nurseries
 from tests.crash.matrix import Copy, Matrix, no_database, points_of, problems
 from tests.crash.nursery import Nursery
 from tests.servers.postgres import PostgresServer
 from tests.soak import examples
 
-__all__ = ["copies", "nurseries", "postgresql_database", "postgresql_server"]
+__all__ = ["copies", "nurseries"]
 
 pytestmark = pytest.mark.timeout(1_800)  # seconds, on a machine with other work
 

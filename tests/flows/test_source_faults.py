@@ -18,10 +18,9 @@ from flows.steps import path
 from flows.wiring import open_sources
 from ledger.history import history
 from tests.delivery_world import people
-from tests.servers.postgres import READER, PostgresServer, postgresql_server
+from tests.servers.postgres import READER, PostgresServer
 from tests.servers.proxy import CuttableProxy
 
-__all__ = ["postgresql_server"]
 pytestmark = pytest.mark.server
 
 ROWS = 20_000

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.crash.fixtures import POSTGRESQL, SQLITE, copies, nurseries, postgresql_database, postgresql_server
+from tests.crash.fixtures import POSTGRESQL, SQLITE, copies, nurseries
 from tests.crash.matrix import Copy, Matrix, only_told
 from tests.crash.nursery import Nursery
 from tests.delivery_world import AGREEMENT
 from tests.soak import examples
 
-__all__ = ["copies", "nurseries", "postgresql_database", "postgresql_server"]
+__all__ = ["copies", "nurseries"]
 
 pytestmark = pytest.mark.timeout(900)  # seconds, on a machine with other work
 

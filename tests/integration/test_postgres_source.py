@@ -19,11 +19,10 @@ from core.settings import SourceSettings
 from flows.sources.plan import ExtractionPlan, PlannedColumn
 from flows.sources.postgres.source import postgres_source
 from schemas.filters import parse_filter
-from tests.servers.postgres import READER, PostgresServer, postgresql_server
+from tests.servers.postgres import READER, PostgresServer
 from tests.servers.proxy import CuttableProxy
 from tests.source_worlds import LIMITS, Postgres
 
-__all__ = ["postgresql_server"]
 pytestmark = pytest.mark.server
 
 ROWS = 60_000

@@ -23,7 +23,7 @@ from flows.steps import path
 from flows.steps.links import links
 from tests.delivery_world import AGREEMENT, MARCH, make_world, world
 from tests.publishing import publish_twice_at_once
-from tests.servers.ceph import KMS_KEY, S3Server, s3
+from tests.servers.ceph import KMS_KEY, S3Server
 from tests.servers.faulty_http import FAULTS, FaultyHttp
 from transports import s3_client, s3_upload
 from transports.base import Receipt, digested
@@ -33,7 +33,7 @@ from transports.s3 import S3Transport
 from transports.s3_client import S3Destination
 from transports.trying import checked
 
-__all__ = ["make_world", "s3", "world"]
+__all__ = ["make_world", "world"]
 pytestmark = pytest.mark.server
 
 DELIVERY = "GLA-1/2026-03/edition-1"

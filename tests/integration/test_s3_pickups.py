@@ -22,10 +22,10 @@ from flows.steps.seal import Sealed
 from ledger.history import history
 from ledger.states import State
 from tests.delivery_world import AGREEMENT, MARCH, NOW, World, make_world, world
-from tests.servers.ceph import S3Server, s3
+from tests.servers.ceph import S3Server
 from transports.registration import S3Registration
 
-__all__ = ["make_world", "s3", "world"]
+__all__ = ["make_world", "world"]
 pytestmark = pytest.mark.server
 
 OWN = frozenset({"tester"})

@@ -18,11 +18,10 @@ from flows.sources.dataset import DatasetSource
 from flows.sources.plan import ExtractionPlan, PlannedColumn
 from flows.sources.registry import Sources
 from flows.sources.s3 import S3Place
-from tests.servers.ceph import S3Server, s3
+from tests.servers.ceph import S3Server
 from tests.servers.proxy import CuttableProxy
 from tests.source_worlds import Bucket
 
-__all__ = ["s3"]
 pytestmark = pytest.mark.server
 
 ROWS = 50_000

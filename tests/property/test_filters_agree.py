@@ -18,10 +18,7 @@ from hypothesis import strategies as st
 from core.period import Period
 from flows.sources.plan import ExtractionPlan, PlannedColumn
 from schemas.filters import parse_filter
-from tests.servers.postgres import postgresql_server
 from tests.source_worlds import DuckDb, Postgres, World
-
-__all__ = ["postgresql_server"]
 
 ROWS = 40
 JANUARY = Period.parse("2026-01")
