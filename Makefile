@@ -19,8 +19,9 @@ demo: .venv/runtime  ## run the whole main job on synthetic data, below .gla/dem
 up: .venv/runtime  ## keep the Prefect UI, a worker and the drop zone running
 	$(BIN)/gla ops up
 
+# In the order of collection: else a module of a few long tests comes last, and one core waits for it.
 test: .venv/dev check tests/npm/node_modules/.done .venv-judge/.done  ## run all checks and tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 check: .venv/dev  ## lint, types, layers, secrets, generated files
 	$(BIN)/ruff check .
@@ -35,7 +36,7 @@ bench: .venv/dev infra/.packages .venv-bench/.done .venv-run/.done  ## measure a
 	$(BIN)/python infra/generate_docs.py
 
 soak: .venv/dev  ## the long runs of which `make test` has a sample
-	GLA_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m soak --timeout 3600
+	GLA_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m soak --timeout 3600
 
 docs: .venv/dev  ## write the generated documents anew
 	$(BIN)/python infra/generate_docs.py

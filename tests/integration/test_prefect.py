@@ -7,7 +7,8 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -18,13 +19,24 @@ from core.errors import Unexpected
 from flows.steps import path
 from flows.steps.planning import due_deliveries
 from ledger.history import Choice, history
-from tests.delivery_world import AGREEMENT, MARCH, make_world_in
+from tests.delivery_world import AGREEMENT, MARCH, World, make_world_in
 from tests.prefect_world import PrefectWorld, prefect_world
+
+
+def nothing_overdue(world: World) -> dict[str, Any]:
+    """April is due in two days, so that after three deliveries nothing is overdue and the worker has its hands free."""
+    document = world.document()
+    days = (utc_now().date() - date(2026, 5, 1)).days + 2
+    latency = {"property": "latency", "value": max(days, 0), "unit": "d"}
+    others = [item for item in document["slaProperties"] if item["property"] != "latency"]
+    document["slaProperties"] = [*others, latency]
+    return document
 
 
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectWorld]:
-    with prefect_world(make_world_in(tmp_path_factory.mktemp("prefect"), clock=utc_now)) as running:
+    make_world = make_world_in(tmp_path_factory.mktemp("prefect"), clock=utc_now)
+    with prefect_world(make_world, document=nothing_overdue) as running:
         yield running
 
 
