@@ -74,11 +74,14 @@ class OpenSshServer:
         if self._process is not None:
             import psutil
 
-            tree = [*psutil.Process(self._process.pid).children(recursive=True), self._process]
-            for process in tree:
+            listener = psutil.Process(self._process.pid)
+            listener.suspend()  # or it might start a session that nobody knows of, and that holds the port
+            sessions = listener.children(recursive=True)
+            for process in [*sessions, listener]:
                 with contextlib.suppress(psutil.NoSuchProcess):  # a session may end by itself meanwhile
                     process.kill()
             self._process.wait()
+            psutil.wait_procs(sessions, timeout=10)
             self._process = None
 
 
