@@ -7,6 +7,7 @@ take turns, from reading the database to the rename: none brings back a key that
 from __future__ import annotations
 
 import fcntl
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,12 +43,12 @@ def _accounts(services: Services) -> Accounts:
         stored = store.list_agreements(connection)
         names = {item.recipient for item in stored if item.state in _MAY_LOG_IN}
         keys = {name: tuple(_login_keys(services, registry.keys_of(connection, name))) for name in sorted(names)}
-    revoked = {name: tuple(item.id for item in stored if _is_revoked(item, name)) for name in keys}
-    return Accounts(accounts=tuple(Account(name=name, keys=keys[name], revoked=revoked[name]) for name in keys))
-
-
-def _is_revoked(agreement: store.StoredAgreement, recipient: str) -> bool:
-    return agreement.recipient == recipient and agreement.state is AgreementState.REVOKED
+    revoked = defaultdict[str, list[str]](list)
+    for item in stored:
+        if item.state is AgreementState.REVOKED:
+            revoked[item.recipient].append(item.id)
+    accounts = (Account(name=name, keys=keys[name], revoked=tuple(revoked[name])) for name in keys)
+    return Accounts(accounts=tuple(accounts))
 
 
 def _login_keys(services: Services, keys: list[RecipientKey]) -> list[str]:
