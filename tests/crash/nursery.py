@@ -7,31 +7,25 @@ memory, where it stays when it is killed. A child that stops itself is left so, 
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-import select
 import signal
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import interpreter
+from tests.interpreter import Interpreter
+
 Job = dict[str, Any]
 
 
-class Nursery:
+class Nursery(Interpreter):
     """The other end: starts a nursery, and hands it jobs."""
 
     def __init__(self) -> None:
         environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "POLARS_MAX_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.nursery"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True, env=environment,
-        )  # fmt: skip
+        super().__init__("tests.crash.nursery", environment)
 
     def do(self, job: str, **given: Any) -> Any:
         """What came of it: `told`, a list of messages, and `status`, the exit code or less than zero, a signal."""
@@ -39,24 +33,7 @@ class Nursery:
         return self.answer()
 
     def begin(self, job: str, **given: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"job": job, **given}, default=str) + "\n")
-        self._process.stdin.flush()
-
-    def answer(self) -> Any:
-        assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
-
-    def has_answer(self, seconds: float) -> bool:
-        """Whether it comes within so many seconds."""
-        return bool(select.select([self._process.stdout], [], [], seconds)[0])
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(60)
-        self._process.stdout.close()
+        self.ask({"job": job, **given})
 
 
 class Child:
@@ -92,11 +69,8 @@ def main() -> None:
     from tests.crash import jobs
 
     jobs.warm()
-    gc.collect()
-    gc.freeze()  # what is shared with the children stays shared
     stopped: Child | None = None
-    for line in sys.stdin:
-        job = json.loads(line)
+    for job in interpreter.jobs():
         name = job.pop("job")
         answer: Any
         if name == "continue":
@@ -110,7 +84,7 @@ def main() -> None:
             child = Child(lambda tell, work=work, job=job: work(tell, **job))
             answer = child.ended()
             stopped = child if answer["status"] == "stopped" else stopped
-        print(json.dumps(answer), flush=True)
+        interpreter.reply(answer)
 
 
 if __name__ == "__main__":

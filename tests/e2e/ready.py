@@ -7,19 +7,17 @@ that its exit code, or the signal that ended it, and its memory are those of the
 
 from __future__ import annotations
 
-import gc
 import importlib
-import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import interpreter
+from tests.interpreter import Interpreter
 
 
 @dataclass(frozen=True)
@@ -33,39 +31,20 @@ class Outcome:
     megabytes: int
 
 
-class Ready:
+class Ready(Interpreter):
     """The other end: starts the interpreter, and has it run the program."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.ready"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True, env={"PATH": "/usr/bin"},
-        )  # fmt: skip
+        super().__init__("tests.e2e.ready", {"PATH": "/usr/bin"})
 
     def run(self, *arguments: str, folder: Path, output: Path, seconds: int) -> Outcome:
         """In `folder`; what it writes goes to two new files in `output`. After so many seconds it is ended."""
         files = [output / name for name in ("out", "err")]
-        job = {
-            "arguments": arguments,
-            "folder": str(folder),
-            "files": [str(each) for each in files],
-            "seconds": seconds,
-        }
         started = time.monotonic()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(job) + "\n")
-        self._process.stdin.flush()
-        code, megabytes = json.loads(self._process.stdout.readline())
+        self.ask({"arguments": arguments, "folder": folder, "files": files, "seconds": seconds})
+        code, megabytes = self.answer()
         out, err = (each.read_text(errors="replace") for each in files)
         return Outcome(code, out, err, time.monotonic() - started, megabytes)
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(60)
-        self._process.stdout.close()
 
 
 def _become(job: dict[str, Any]) -> None:
@@ -86,17 +65,14 @@ def main() -> None:
     for name in ("apps.cli.contract", "core.settings", "hypothesis"):
         importlib.import_module(name)
     register_polars_backends()
-    gc.collect()
-    gc.freeze()  # what is shared with the children stays shared
-    for line in sys.stdin:
-        job = json.loads(line)
+    for job in interpreter.jobs():
         child = os.fork()
         if child == 0:
             _become(job)
             program()
             return
         _, status, used = os.wait4(child, 0)
-        print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024]), flush=True)
+        interpreter.reply([os.waitstatus_to_exitcode(status), used.ru_maxrss // 1024])
 
 
 if __name__ == "__main__":
