@@ -12,8 +12,10 @@ from hypothesis import settings
 
 from tests.servers.ceph import s3
 from tests.servers.postgres import postgresql_database, postgresql_server
+from tests.servers.softhsm import softhsm_environment
 
-__all__ = ["postgresql_database", "postgresql_server", "s3"]  # here, so that a test process has one of each
+# here, so that a test process has one of each
+__all__ = ["postgresql_database", "postgresql_server", "s3", "softhsm_environment"]
 
 settings.register_profile("without a deadline", deadline=None)  # machines are slow at times, and that is no fault
 settings.load_profile("without a deadline")

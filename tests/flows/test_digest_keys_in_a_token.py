@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +20,6 @@ from flows.steps.path import run
 from flows.steps.people import set_name, set_path
 from flows.steps.seal import Sealed
 from flows.steps.subjects import ask, checked_number
-from keys.private import token as token_module
 from keys.private.people import seal_people
 from keys.roles import Role
 from ledger import deliveries
@@ -29,10 +27,10 @@ from schemas.bsn_set import BsnSet
 from tests.delivery_world import AGREEMENT, MARCH, World
 from tests.participants_world import PEOPLE as MEMBERS
 from tests.participants_world import send, with_participants
-from tests.servers.softhsm import PIN, SoftToken, make_token, softhsm_environment, token
+from tests.servers.softhsm import PIN, SoftToken, logins, make_token, token
 from tests.subjects_world import OTHERS, PEOPLE, rows, with_clients
 
-__all__ = ["make_token", "softhsm_environment", "token"]
+__all__ = ["logins", "make_token", "token"]
 
 pytestmark = pytest.mark.server
 ROLE = Role.PERSON_DIGESTS
@@ -52,22 +50,6 @@ def moved(delivered: World, token: SoftToken) -> World:
     move(delivered, token.uri("first"))
     run(delivered.services, delivered.order(Mode.CORRECT, "once more"))
     return delivered
-
-
-@pytest.fixture
-def logins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The labels of the keys for which a session was opened."""
-    seen: list[str] = []
-    real = token_module._session
-
-    @contextmanager
-    def counted(uri, **options):
-        seen.append(uri.label)
-        with real(uri, **options) as opened:
-            yield opened
-
-    monkeypatch.setattr(token_module, "_session", counted)
-    return seen
 
 
 def move(world: World, uri: str) -> None:

@@ -28,9 +28,9 @@ from keys.sshsig import Namespace
 from ledger.checkpoints import write_checkpoint
 from schemas.manifest import MANIFEST_NAME, PQ_SIGNATURE_NAME, SENDER_KEYS_NAME, SIGNATURE_NAME
 from tests.delivery_world import AGREEMENT, MARCH, NOW, World
-from tests.servers.softhsm import make_token, softhsm_environment, token
+from tests.servers.softhsm import make_token, token
 
-__all__ = ["make_token", "softhsm_environment", "token"]
+__all__ = ["make_token", "token"]
 
 FEBRUARY, JANUARY = Period.parse("2026-02"), Period.parse("2026-01")
 

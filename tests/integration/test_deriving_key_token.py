@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import tempfile
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import pytest
 from pkcs11 import Attribute, KeyType, ObjectClass
 
 from core.errors import KeyUnusable
-from keys.private import token as token_module
 from keys.private.custody import Custody, Role
 from keys.private.derived import DerivingKey, LocalDerivingKey
 from keys.private.keyed import digest_by, is_digest
@@ -24,9 +22,9 @@ from keys.private.rotation import rotate
 from keys.private.secret import Secret
 from keys.private.token import TokenDerivingKey, create_token_deriving_key, create_token_key, load_token_deriving_key
 from keys.private.uri import TokenUri, parse_key_uri
-from tests.servers.softhsm import PIN, SoftToken, make_token, softhsm_environment, token
+from tests.servers.softhsm import PIN, SoftToken, logins, make_token, token
 
-__all__ = ["make_token", "softhsm_environment", "token"]
+__all__ = ["logins", "make_token", "token"]
 
 pytestmark = pytest.mark.server
 ROLE = Role.PERSON_DIGESTS
@@ -67,22 +65,6 @@ def revealed(key: DerivingKey, contexts: list[bytes] = CONTEXTS) -> list[bytes]:
 def made(token) -> TokenDerivingKey:
     create_token_deriving_key(parsed(token.uri()))
     return load_token_deriving_key(parsed(token.uri()))
-
-
-@pytest.fixture
-def logins(monkeypatch) -> list[str]:
-    """The labels of the keys for which a session was opened."""
-    seen: list[str] = []
-    real = token_module._session
-
-    @contextmanager
-    def counted(uri, **options):
-        seen.append(uri.label)
-        with real(uri, **options) as opened:
-            yield opened
-
-    monkeypatch.setattr(token_module, "_session", counted)
-    return seen
 
 
 class TestDeriving:

@@ -22,9 +22,9 @@ from keys.private.token import TokenSigner, create_token_key, load_token_signer
 from keys.private.uri import TokenUri, parse_key_uri
 from keys.published import PublishedKey
 from keys.sshsig import Namespace, verify
-from tests.servers.softhsm import PIN, SoftToken, make_token, softhsm_environment, token
+from tests.servers.softhsm import PIN, SoftToken, make_token, token
 
-__all__ = ["make_token", "softhsm_environment", "token"]
+__all__ = ["make_token", "token"]
 
 pytestmark = pytest.mark.server
 MESSAGE = b"what is signed"

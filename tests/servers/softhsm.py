@@ -6,10 +6,13 @@ import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from keys.private import token as token_module
 
 _PLACES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so", "/usr/lib/*/libsofthsm2.so")
 _numbers = itertools.count()
@@ -75,3 +78,19 @@ def make_token(require_program, softhsm_environment, tmp_path) -> Callable[[], S
 @pytest.fixture
 def token(make_token) -> SoftToken:
     return make_token()
+
+
+@pytest.fixture
+def logins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The labels of the keys for which a session was opened."""
+    seen: list[str] = []
+    real = token_module._session
+
+    @contextmanager
+    def counted(uri, **options):
+        seen.append(uri.label)
+        with real(uri, **options) as opened:
+            yield opened
+
+    monkeypatch.setattr(token_module, "_session", counted)
+    return seen
