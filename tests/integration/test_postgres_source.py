@@ -94,15 +94,15 @@ def test_a_role_that_can_change_the_table_is_refused(world: Postgres, grant: str
 
 def test_a_role_that_can_become_one_that_can_write_is_refused(world: Postgres) -> None:
     world.create(NUMBERS[:10])
-    world.execute("CREATE ROLE gla_writer NOLOGIN")
-    world.execute("GRANT DELETE ON people TO gla_writer")
-    world.execute(f"GRANT gla_writer TO {READER} WITH INHERIT FALSE")
+    world.execute("CREATE ROLE people_changer NOLOGIN")
+    world.execute("GRANT DELETE ON people TO people_changer")
+    world.execute(f"GRANT people_changer TO {READER} WITH INHERIT FALSE")
     try:
         with pytest.raises(UnusableInput, match="can change table"):
             world.source.schema()
     finally:
-        world.execute("DROP OWNED BY gla_writer")
-        world.execute("DROP ROLE gla_writer")
+        world.execute("DROP OWNED BY people_changer")
+        world.execute("DROP ROLE people_changer")
 
 
 def test_rows_that_a_policy_hides_are_an_error_and_not_a_smaller_delivery(world: Postgres) -> None:
