@@ -56,6 +56,7 @@ class _Handle:
     path: str
     writing: bool
     started: str
+    heard: str  # when it last sent something
     spans: Spans = ()
     sent: int = 0
     offered: int = 0  # bytes to write, of which the disk may have refused some
@@ -113,6 +114,7 @@ class SessionLog:
             length = int(found[2])
             handle.spans = add_span(handle.spans, offset, offset + length)
             handle.sent += length
+            handle.heard = self._now()
 
     def _write(self, found: re.Match[str]) -> None:
         if handle := self._handles.get(int(found[1])):
@@ -126,7 +128,8 @@ class SessionLog:
 
     def _opened(self, found: re.Match[str]) -> None:
         if self._opening is not None:
-            self._handles[int(found[1])] = _Handle(*self._opening, self._now())
+            now = self._now()
+            self._handles[int(found[1])] = _Handle(*self._opening, started=now, heard=now)
         self._opening = None
 
     def _closed(self, found: re.Match[str]) -> Closed | None:
@@ -147,4 +150,8 @@ class SessionLog:
         self.over = True
 
     def _of(self, handle: _Handle, *, by_client: bool) -> Closed:
-        return Closed(handle.path, handle.writing, handle.spans, by_client, handle.started, self._now())
+        """One that the client did not close ended when it last sent something, however late that is noticed: so what
+        the client fetches afterwards, in another session, comes after it.
+        """
+        ended = self._now() if by_client else handle.heard
+        return Closed(handle.path, handle.writing, handle.spans, by_client, handle.started, ended)

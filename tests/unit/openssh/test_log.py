@@ -69,6 +69,15 @@ def test_a_session_that_was_killed_leaves_what_it_sent():
     assert log.left() == []
 
 
+@pytest.mark.parametrize("end", [[], [f'forced close "{NAME}" bytes read 100 written 0']], ids=["killed", "forced"])
+def test_what_a_client_did_not_close_ended_when_it_last_sent_something(end: list[str]) -> None:
+    moments = iter(["opened", "sent"])  # and what is noticed later has no time of its own
+    log = SessionLog(lambda: next(moments))
+    closed = [log.feed(line) for line in [*opened(), *sent(0, 100), *end]][-1]
+    [found] = [closed] if closed else log.left()
+    assert (found.started, found.ended) == ("opened", "sent")
+
+
 def test_bytes_that_the_log_lost_make_no_whole_reading():
     _, [closed] = fed(*opened(), *sent(0, 100), f'close "{NAME}" bytes read 200 written 0')
     assert (closed.spans, closed.by_client) == (((0, 100),), False)
