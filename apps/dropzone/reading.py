@@ -30,7 +30,7 @@ class Reading:
         self._file = file
         self._state = _state(file.descriptor)
         self._spans: Spans = ()
-        self._started = to_rfc3339(utc_now())
+        self._started = self._last_read = utc_now()
         self._open = True
 
     @property
@@ -52,11 +52,13 @@ class Reading:
         if count != wanted or _state(self._file.descriptor) != self._state:
             raise OSError("the file is not what it was")
         self._spans = add_span(self._spans, offset, offset + wanted)
+        self._last_read = utc_now()
         return wanted
 
     def close(self, session: Session, *, by_client: bool) -> Pickup | None:
         """The record of this reading, or None if nothing was read. `by_client`: it closed the file after the last byte
-        arrived; bytes that were on their way when the connection broke do not make a pickup whole.
+        arrived; bytes that were on their way when the connection broke do not make a pickup whole. Such a reading ended
+        with the last byte read, however late the break is noticed: what the client fetches next comes after it.
         """
         if not self._open:
             return None
@@ -65,7 +67,8 @@ class Reading:
         size = self.node.size
         if not self._spans and size:
             return None
-        times = (self._started, to_rfc3339(utc_now()))
+        ended = utc_now() if by_client else self._last_read
+        times = (to_rfc3339(self._started), to_rfc3339(ended))
         return pickup(session, self._file.path, size, self._spans, times, by_client=by_client)
 
 
