@@ -27,7 +27,7 @@ from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpec
 from flows.steps.agree import agree
 from flows.steps.extract import extract, plan, plan_document
 from flows.steps.lease import kept_alive
-from flows.steps.mutations.chain import require_last
+from flows.steps.mutations.chain import forget_states, require_last
 from flows.steps.mutations.compare import everything
 from flows.steps.mutations.delivering import mutations, read_of
 from flows.steps.order import Mode, Order, Outcome
@@ -67,7 +67,8 @@ def run(services: Services, order: Order, step: StepRunner = run_plainly, progre
     claim = _claim(services, order)
     if claim.state in DONE and order.mode is not Mode.REDELIVER:
         services.ledger.release(claim)
-        services.checkpoint()  # the worker that published it may have died before it could
+        services.checkpoint()  # the worker that published it may have died before it could do this
+        forget_states(services, order.agreement_id)  # or this
         return _outcome(claim, done_before=True)
     try:
         with kept_alive(services, claim):

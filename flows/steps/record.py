@@ -39,6 +39,6 @@ def record(
         claim, State.PUBLISHED, Action.DELIVERY_PUBLISHED, detail, expires_at=sealed.expires_at
     )
     services.checkpoint()
-    forget_states(services, agreement)
+    forget_states(services, agreement.id)
     services.ledger.release(claim)
     return claim

@@ -112,16 +112,17 @@ def check_place(services: Services, claim: Claim, sealed: Sealed) -> None:
         )
 
 
-def forget_states(services: Services, agreement: Agreement) -> None:
+def forget_states(services: Services, agreement_id: str) -> None:
     """Remove every state that no delivery will be compared with: all but those of the last one and the one before."""
-    if agreement.mutations is None:
+    folder = folder_of(services, agreement_id)
+    if not folder.exists():
         return
     with suppress(OSError, DeliveryStateError):  # what stays is removed after the next delivery
-        links = _links(services, agreement.id)
-        last = _last(agreement.id, links, full=False)
+        links = _links(services, agreement_id)
+        last = _last(agreement_id, links, full=False)
         needed = {each.kept.file for each in links if last and each.delivery.id in (last.delivery.id, last.kept.after)}
-        to_come = tuple(each.id for each in _all(services, agreement.id) if each.published_at is None)
-        for path in folder_of(services, agreement.id).iterdir():
+        to_come = tuple(each.id for each in _all(services, agreement_id) if each.published_at is None)
+        for path in folder.iterdir():
             if path.name not in needed and not path.name.startswith(to_come):
                 path.unlink()
 
