@@ -31,6 +31,7 @@ from keys.sshsig import Namespace
 
 NOW = datetime(2026, 4, 5, 12, tzinfo=UTC)
 AGREEMENT = "GLA-2026-0007"
+VALID_UNTIL = "2099-12-31"  # for tests whose clock is the real one
 RECIPIENT = "fonds"
 MARCH = Period.parse("2026-03")
 AMOUNT = 8_880_000_000_000  # the first amount; no other number in a home looks like these
@@ -77,7 +78,7 @@ class World:
         """The default contract; keyword `x=value` sets gla.x, None removes it."""
         document = draft(self.services, AGREEMENT, "people", RECIPIENT, ("id", "day", "amount", "note"), "day")
         properties = {item["property"]: item["value"] for item in document["customProperties"]}
-        properties |= {"gla.validFrom": "2026-01-01", "gla.validUntil": "2026-12-31"}
+        properties |= {"gla.validFrom": "2026-01-01", "gla.validUntil": VALID_UNTIL}
         properties |= {f"gla.{name}": value for name, value in custom.items()}
         document["customProperties"] = [
             {"property": name, "value": value} for name, value in properties.items() if value is not None

@@ -18,7 +18,7 @@ from keys.private.opening import open_envelope
 from keys.sshsig import Namespace
 from schemas.bsn import complete
 from schemas.participants import ParticipantsReport, signing_namespace
-from tests.delivery_world import AGREEMENT, RECIPIENT, World
+from tests.delivery_world import AGREEMENT, RECIPIENT, VALID_UNTIL, World
 
 MAXIMUM = 1000
 
@@ -54,7 +54,7 @@ def conclude(world: World, agreement_id: str, **terms: Any) -> None:
     document = draft(world.services, agreement_id, "clients", RECIPIENT, ("bsn", "day", "amount"), "day")
     properties = {item["property"]: item["value"] for item in document["customProperties"]}
     properties |= {"gla.recipientSigner": world.signer.public_key.fingerprint}
-    properties |= {"gla.validFrom": "2026-01-01", "gla.validUntil": "2026-12-31"}
+    properties |= {"gla.validFrom": "2026-01-01", "gla.validUntil": VALID_UNTIL}
     properties |= {"gla.participants": {"column": "bsn", "maximum": MAXIMUM}}
     properties |= {f"gla.{name}": value for name, value in terms.items()}
     document["customProperties"] = [{"property": n, "value": v} for n, v in properties.items() if v is not None]

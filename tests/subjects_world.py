@@ -11,7 +11,7 @@ import polars as pl
 from flows.steps import lifecycle
 from flows.steps.draft import as_yaml, draft
 from keys.sshsig import Namespace
-from tests.delivery_world import AGREEMENT, RECIPIENT, World
+from tests.delivery_world import AGREEMENT, RECIPIENT, VALID_UNTIL, World
 from tests.participants_world import numbers_for_tests
 
 EVERYBODY = numbers_for_tests(400)
@@ -43,7 +43,7 @@ def document(world: World, agreement_id: str = AGREEMENT, *, rule: bool = True) 
     made["description"]["purpose"] = PURPOSE
     made["authoritativeDefinitions"] = [{"type": "legalBasis", "url": LAW}]
     properties = {item["property"]: item["value"] for item in made["customProperties"]}
-    properties |= {"gla.validFrom": "2026-01-01", "gla.validUntil": "2026-12-31", "gla.empty": "skip"}
+    properties |= {"gla.validFrom": "2026-01-01", "gla.validUntil": VALID_UNTIL, "gla.empty": "skip"}
     made["customProperties"] = [{"property": name, "value": value} for name, value in properties.items()]
     if rule:
         for each in (made["schema"][0]["properties"][0], inner[0]):

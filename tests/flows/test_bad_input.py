@@ -96,13 +96,13 @@ def test_a_signature_for_another_purpose_is_no_assent(world):
 
 
 def test_agreement_expired(world):
-    world.conclude()
+    world.conclude(world.document(validUntil="2026-12-31"))
     world.at(datetime(2027, 1, 1, 12, tzinfo=UTC))
     refused(world, errors.AgreementExpired)
 
 
 def test_the_last_day_is_a_dutch_day(world):
-    world.conclude()
+    world.conclude(world.document(validUntil="2026-12-31"))
     world.at(datetime(2026, 12, 31, 23, 30, tzinfo=UTC))  # half past midnight on 1 January in the Netherlands
     refused(world, errors.AgreementExpired)
 

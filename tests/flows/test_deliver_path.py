@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -14,6 +15,7 @@ from core.period import Period
 from flows.steps import path
 from flows.steps.order import Mode
 from tests import fixed_reader
+from tests.delivery_world import MARCH
 
 
 def open_it(world, edition=1, period=None):
@@ -43,6 +45,20 @@ def test_exactly_the_agreed_rows_and_columns_arrive(make_world, kind):
     assert_frame_equal(pl.read_parquet(out / "people.parquet"), agreed_rows(world))
     assert (outcome.rows, outcome.edition, outcome.done_before) == (310, 1, False)
     assert pakbon.rows == 310
+
+
+@pytest.mark.parametrize("rows", ["some", "none"])
+def test_a_required_column_is_one_of_the_parquet_file(world, rows):
+    document = world.document(empty="header-only")
+    for column in document["schema"][0]["properties"]:
+        column["required"] = column["name"] != "note"
+    world.conclude(document)
+    period = MARCH if rows == "some" else Period.parse("2026-02")
+    path.run(world.services, world.order(period=period))
+    _, _, out = open_it(world, period=period)
+    schema = pq.read_schema(out / "people.parquet")
+    assert [field.name for field in schema if field.nullable] == ["note"]
+    assert schema.names == ["id", "day", "amount", "note"]
 
 
 @pytest.mark.parametrize("file_format", ["csv", "csv.gz", "csv.zst"])

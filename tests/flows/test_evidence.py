@@ -42,7 +42,16 @@ from keys.roles import Role
 from keys.sshsig import Namespace, SshPublicKey
 from ledger.removal import remove_bodies
 from schemas.receipts import ReceiptText
-from tests.delivery_world import AGREEMENT, AMOUNT, MARCH, RECIPIENT, World, make_world_in, register_proven
+from tests.delivery_world import (
+    AGREEMENT,
+    AMOUNT,
+    MARCH,
+    RECIPIENT,
+    VALID_UNTIL,
+    World,
+    make_world_in,
+    register_proven,
+)
 
 FEBRUARY = Period.parse("2026-02")
 OTHER = "andere-organisatie"
@@ -177,7 +186,7 @@ def _rewrite(action: str, old: str, new: str) -> Callable[[dict[str, Any]], obje
 
 FORGERIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "another last day in the agreement": lambda it: it["agreement"].update(
-        document=it["agreement"]["document"].replace('"2026-12-31"', '"2027-12-31"')
+        document=it["agreement"]["document"].replace(f'"{VALID_UNTIL}"', '"2098-12-31"')
     ),
     "our seal in place of the assent": lambda it: it["agreement"].update(
         recipientSignature=it["agreement"]["senderSignature"]

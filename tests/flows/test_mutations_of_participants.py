@@ -10,7 +10,7 @@ from flows.steps.draft import as_yaml, draft
 from flows.steps.order import Order
 from keys.sshsig import Namespace
 from schemas.manifest import Pakbon
-from tests.delivery_world import AGREEMENT, RECIPIENT
+from tests.delivery_world import AGREEMENT, RECIPIENT, VALID_UNTIL
 from tests.flows.test_mutations import opened
 from tests.participants_world import PEOPLE, delivered, send, set_clients
 
@@ -25,7 +25,7 @@ def limited(world):
     world.services.sources.add("clients", str(world.home / "clients.parquet"))
     document = draft(world.services, AGREEMENT, "clients", RECIPIENT, ("bsn", "day", "amount"), None)
     terms = {each["property"]: each["value"] for each in document["customProperties"]}
-    terms |= {"gla.validFrom": "2026-01-01", "gla.validUntil": "2026-12-31", "gla.empty": "header-only"}
+    terms |= {"gla.validFrom": "2026-01-01", "gla.validUntil": VALID_UNTIL, "gla.empty": "header-only"}
     terms |= {"gla.participants": {"column": "bsn", "maximum": 10}, "gla.mutations": {"column": "code"}}
     document["customProperties"] = [{"property": name, "value": value} for name, value in terms.items()]
     columns = document["schema"][0]["properties"]

@@ -157,7 +157,7 @@ def test_an_agreement_that_was_altered_is_a_problem_and_stops_no_other(world):
 
 
 def test_an_agreement_that_is_over_is_a_problem_that_names_itself(world):
-    world.conclude()
+    world.conclude(world.document(validUntil="2026-12-31"))
     world.at(datetime(2027, 1, 1, 12, tzinfo=UTC))
     periods_due, [problem] = due(world)
     assert periods_due == []
