@@ -24,7 +24,7 @@ import polars as pl
 import run
 import yaml
 
-from core.allocators import DEFAULTS
+from core.native import DEFAULTS
 from flows.sources.files import ExtractionPlan, FileSource
 from flows.sources.plan import planned_columns
 from keys.scratch import SealedScratch

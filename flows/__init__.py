@@ -1,3 +1,3 @@
-from core.allocators import give_back_early
+from core.native import set_defaults
 
-give_back_early()
+set_defaults()
