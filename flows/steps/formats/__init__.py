@@ -29,7 +29,8 @@ __all__ = ["CONTENT_TYPES", "Encoded", "RowFormat", "RowWriter", "row_format"]
 def row_format(agreement: Agreement, period: Period, empty: pl.DataFrame) -> RowFormat:
     """The agreed format; `empty` is a frame without rows that has the agreed columns and types."""
     if agreement.file_format == "parquet":
-        return ParquetFormat(empty)
+        required = frozenset(column.name for column in agreement.contract.table.columns if column.required)
+        return ParquetFormat(empty, required)
     if agreement.file_format == "fixed":
         return FixedFormat(agreement, period)
     return CsvFormat(agreement, empty)

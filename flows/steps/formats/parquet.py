@@ -1,4 +1,4 @@
-"""Parquet, compressed with zstd."""
+"""Parquet, compressed with zstd. A column that the agreement requires is a required column of the file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ class ParquetFormat:
     """Encoded rows are the frame with its columns in the agreed order."""
 
     empty: pl.DataFrame
+    required: frozenset[str] = frozenset()
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
         return Encoded(frame.height, frame.select(self.empty.columns))  # whoever validates has enough to do
 
     def open(self, target: DigestingWriter) -> ParquetRows:
-        return ParquetRows(target, self.encode(self.empty))
+        return ParquetRows(target, self.encode(self.empty), self.required)
 
 
 class ParquetRows:
@@ -37,14 +38,14 @@ class ParquetRows:
     Text gets no minimum and maximum: nobody prunes row groups by them, and they cost a quarter of the writing.
     """
 
-    def __init__(self, target: DigestingWriter, empty: Encoded) -> None:
+    def __init__(self, target: DigestingWriter, empty: Encoded, required: frozenset[str]) -> None:
         self._target = target
-        self._empty = empty
+        self._empty, self._required = empty, required
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, encoded: Encoded) -> None:
         frame = encoded.content.rechunk()  # the same rows give the same bytes, in whatever pieces they were read
-        table = frame.to_arrow()
+        table = self._agreed(frame.to_arrow())
         if self._writer is None:
             repeated = _worth_a_dictionary(frame)
             packed = {
@@ -62,6 +63,11 @@ class ParquetRows:
                 write_statistics=[name for name, dtype in frame.schema.items() if dtype != pl.String],
             )
         self._writer.write_table(table)
+
+    def _agreed(self, table: pa.Table) -> pa.Table:
+        """The same table, in which no null can stand where the agreement allows none."""
+        fields = [field.with_nullable(field.name not in self._required) for field in table.schema]
+        return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
     def __enter__(self) -> Self:
         return self
