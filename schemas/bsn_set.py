@@ -51,10 +51,9 @@ class BsnSet:
         """Put numbers in as `add` does, several times as fast, without telling which were there already."""
         prefixes = numbers // np.uint32(10)
         places, bits = prefixes >> 3, np.left_shift(np.uint8(1), (prefixes & 7).astype(np.uint8))
-        while len(places):
+        while (missing := (self._bits[places] & bits) == 0).any():  # most were there in an earlier batch
+            places, bits = places[missing], bits[missing]
             self._bits[places] |= bits  # of numbers that share a byte, one wins
-            lost = (self._bits[places] & bits) == 0
-            places, bits = places[lost], bits[lost]
 
     @property
     def count(self) -> int:
