@@ -13,6 +13,7 @@ import uuid
 from core.errors import UnusableInput
 
 NAME_LENGTH = 200  # characters, the limit of Digikoppeling Grote Berichten
+ID_LENGTH = 32  # characters, of what `new_id` makes
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_LENGTH - 1}}}")
 
 

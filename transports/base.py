@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from core.ids import checked_name
+from core.ids import ID_LENGTH, checked_name
 from transports.outgoing import local_blocks, local_size
 
 STAGING_PREFIX = ".staging-"
@@ -132,6 +132,16 @@ def staging_name(delivery: str, token: str) -> str:
 def is_staging_of(delivery: str, name: str) -> bool:
     """Whether any attempt at the delivery writes there: `edition-1` must not touch what belongs to `edition-1-b`."""
     return name.rpartition("-")[0] == f"{STAGING_PREFIX}{delivery}"
+
+
+def token_in(name: str) -> str:
+    """The token of the attempt that writes in a staging folder of this name."""
+    return name.rpartition("-")[2]
+
+
+def is_later(token: str, other: str) -> bool:
+    """Whether `other` is the token of a later attempt: both are the same id (`core.ids.new_id`) and then a number."""
+    return other[:ID_LENGTH] == token[:ID_LENGTH] and (len(other), other) > (len(token), token)
 
 
 def digested(name: str, blocks: Iterable[bytes]) -> Receipt:

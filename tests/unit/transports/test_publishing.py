@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import DestinationUnreachable, ReadBackMismatch, StorageFull, UnusableInput
+from core.errors import DeliveryBusy, DestinationUnreachable, ReadBackMismatch, StorageFull, UnusableInput
+from core.ids import new_id
 from transports.base import Receipt
 from transports.directory import DirectoryTransport
 from transports.publishing import publish
@@ -137,6 +138,21 @@ def test_staging_left_behind_by_an_attempt_at_this_delivery_is_removed(
     left.mkdir(parents=True)
     (left / "data.age").write_bytes(b"half")
     publish(recorder, files, DELIVERY, "1")
+    assert recorder.list("GLA-1/2026-03") == ["edition-1"]
+
+
+@pytest.mark.parametrize("later", [3, 11])
+def test_a_worker_that_was_overtaken_leaves_what_the_later_attempt_writes(
+    recorder: Recorder, files: dict[str, Path], far: Path, later: int
+) -> None:
+    delivery = new_id()
+    left = far / f"GLA-1/2026-03/.staging-edition-1-{delivery}{later}"
+    left.mkdir(parents=True)
+    (left / "data.age").write_bytes(b"half")
+    with pytest.raises(DeliveryBusy):
+        publish(recorder, files, DELIVERY, f"{delivery}2")
+    assert (left / "data.age").read_bytes() == b"half"
+    publish(recorder, files, DELIVERY, f"{delivery}{later + 1}")
     assert recorder.list("GLA-1/2026-03") == ["edition-1"]
 
 
