@@ -134,13 +134,11 @@ def is_staging_of(delivery: str, name: str) -> bool:
     return name.rpartition("-")[0] == f"{STAGING_PREFIX}{delivery}"
 
 
-def token_in(name: str) -> str:
-    """The token of the attempt that writes in a staging folder of this name."""
-    return name.rpartition("-")[2]
-
-
-def is_later(token: str, other: str) -> bool:
-    """Whether `other` is the token of a later attempt: both are the same id (`core.ids.new_id`) and then a number."""
+def is_later(name: str, than: str) -> bool:
+    """Whether, of two staging folders of a delivery, `name` is that of a later attempt: the tokens of both are the same
+    id (`core.ids.new_id`) and then a number.
+    """
+    other, token = (each.rpartition("-")[2] for each in (name, than))
     return other[:ID_LENGTH] == token[:ID_LENGTH] and (len(other), other) > (len(token), token)
 
 

@@ -32,7 +32,6 @@ from transports.base import (
     is_later,
     is_staging_of,
     staging_name,
-    token_in,
 )
 from transports.outgoing import local_blocks
 
@@ -51,7 +50,7 @@ def publish(
 
     `token` (letters and digits) tells this attempt from others at the same delivery, so that none of them can make
     appear what another one has half written. Raises `ReadBackMismatch` when what stands at the destination is not
-    what was sent, and whatever `approve` and the transport raise.
+    what was sent, `DeliveryBusy` if a later attempt is sending, and whatever `approve` and the transport raise.
     """
     if not files:
         raise UnusableInput("a delivery without files cannot be published")
@@ -79,7 +78,7 @@ def _by_rename(
     transport: FolderTransport, files: Mapping[str, Path], directory: PurePosixPath, token: str, approve: Approval
 ) -> tuple[Receipt, ...]:
     staging = f"{directory.parent}/{staging_name(directory.name, token)}"
-    _adopt(transport, directory, staging, token)
+    _adopt(transport, directory, staging)
     try:
         receipts = _stage(transport, files, staging)
         approve(receipts)
@@ -123,14 +122,14 @@ def _can_go_on(error: BaseException) -> bool:
     return isinstance(error, DestinationError) and error.transient
 
 
-def _adopt(transport: FolderTransport, directory: PurePosixPath, staging: str, token: str) -> None:
+def _adopt(transport: FolderTransport, directory: PurePosixPath, staging: str) -> None:
     """What an earlier attempt left becomes ours: with its name, that attempt loses it. `DeliveryBusy` if there is a
     later one, whose worker took over while ours stood still: it must not lose what it writes.
     """
     parent = str(directory.parent)
     transport.make_directory(parent)
     found = [f"{parent}/{name}" for name in transport.list(parent) if is_staging_of(directory.name, name)]
-    if any(is_later(token, token_in(name)) for name in found):
+    if any(is_later(name, staging) for name in found):
         raise DeliveryBusy("a later attempt at this delivery is sending it: see that one")
     for left in sorted(found, key=lambda name: name != staging):
         if transport.stat(staging) is None:
