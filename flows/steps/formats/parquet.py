@@ -23,7 +23,7 @@ class ParquetFormat:
     """Encoded rows are the frame with its columns in the agreed order."""
 
     empty: pl.DataFrame
-    required: frozenset[str] = frozenset()
+    required: frozenset[str]
 
     def encode(self, frame: pl.DataFrame) -> Encoded:
         return Encoded(frame.height, frame.select(self.empty.columns))  # whoever validates has enough to do
