@@ -16,11 +16,13 @@ import botocore.auth
 import pytest
 from botocore.exceptions import ClientError
 
+from agreements.rules import AgreementState
 from core import errors
 from core.ids import new_id
 from core.period import Period
-from flows.steps import path
+from flows.steps import lifecycle, path
 from flows.steps.links import links
+from flows.steps.order import Mode
 from tests.delivery_world import AGREEMENT, MARCH, make_world, world
 from tests.publishing import publish_twice_at_once
 from tests.servers.ceph import KMS_KEY, S3Server
@@ -401,11 +403,11 @@ def fetched(url: str) -> bytes:
     return content
 
 
-def refused(url: str) -> bool:
+def refused(url: str, code: int = 403) -> bool:
     try:
         fetched(url)
     except urllib.error.HTTPError as error:
-        return error.code == 403
+        return error.code == code
     return False
 
 
@@ -495,6 +497,20 @@ def test_no_link_outlives_the_delivery_or_is_made_for_one_that_is_not_there(part
     assert 0 < int(url.split("X-Amz-Expires=")[1].split("&")[0]) <= 3600
     partner.at(begin + timedelta(days=31))
     with pytest.raises(errors.DeliveryStateError, match="expired"):
+        links(partner.services, AGREEMENT, MARCH, None, 24)
+
+
+def test_what_a_revoked_agreement_brought_goes_from_the_bucket_and_no_link_opens_it(partner, s3: S3Server) -> None:
+    path.run(partner.services, partner.order())
+    path.run(partner.services, partner.order(Mode.CORRECT, "better data"))
+    found = [url for edition in (1, 2) for _, url in links(partner.services, AGREEMENT, MARCH, edition, 24)]
+    revoked = lifecycle.stop(partner.services, AGREEMENT, AgreementState.REVOKED, "wrong recipient", "tester")
+    assert (sorted(revoked.gone), revoked.problems) == ([f"{AGREEMENT}/2026-03/1", f"{AGREEMENT}/2026-03/2"], [])
+    bucket = partner.services.destinations.get("partner").uri.split("/")[2]
+    assert "Contents" not in s3.client().list_objects_v2(Bucket=bucket)
+    assert len(found) == 10
+    assert all(refused(url, 404) for url in found)
+    with pytest.raises(errors.AgreementRevoked):
         links(partner.services, AGREEMENT, MARCH, None, 24)
 
 

@@ -7,10 +7,13 @@ import json
 import pytest
 from polars.testing import assert_frame_equal
 
+from agreements.rules import AgreementState
 from core import errors
-from flows.steps import path
+from flows.steps import lifecycle, path
+from flows.steps.order import Mode
+from flows.steps.retention import remove_what_is_over
 from tests.delivery_world import AGREEMENT, make_world, world
-from tests.servers.openssh import OpenSshServer, make_key, public_line
+from tests.servers.openssh import OpenSshServer, free_port, make_key, public_line
 
 __all__ = ["make_world", "world"]
 pytestmark = pytest.mark.server
@@ -86,8 +89,6 @@ def test_a_destination_without_a_host_key_cannot_be_registered(world, openssh):
 
 
 def test_an_unreachable_server_fails_and_resume_sends_the_same_bytes(partner, openssh):
-    from tests.servers.openssh import free_port
-
     register(partner, openssh, partner.root, port=free_port())
     refused(partner, errors.DestinationUnreachable)
     folder = partner.services.settings.staging_dir
@@ -103,3 +104,18 @@ def test_an_unreachable_server_fails_and_resume_sends_the_same_bytes(partner, op
 def test_a_user_key_that_the_server_does_not_accept(partner, openssh):
     register(partner, openssh, partner.root, identity=openssh.wrong_key)
     refused(partner, errors.DestinationRefused)
+
+
+def test_what_a_revoked_agreement_brought_goes_from_the_server_as_soon_as_that_is_there(partner, openssh):
+    path.run(partner.services, partner.order())
+    path.run(partner.services, partner.order(Mode.CORRECT, "better data"))
+    (partner.root / "theirs").write_text("not ours")
+    register(partner, openssh, partner.root, port=free_port())
+    revoked = lifecycle.stop(partner.services, AGREEMENT, AgreementState.REVOKED, "wrong recipient", "tester")
+    assert revoked.gone == []
+    [problem] = revoked.problems
+    assert problem.startswith(f"{AGREEMENT}/2026-03/1: ")
+    assert "cannot be reached" in problem
+    register(partner, openssh, partner.root)
+    assert sorted(remove_what_is_over(partner.services).gone) == [f"{AGREEMENT}/2026-03/1", f"{AGREEMENT}/2026-03/2"]
+    assert [item.name for item in partner.root.rglob("*") if item.is_file()] == ["theirs"]
