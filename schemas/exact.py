@@ -30,8 +30,8 @@ BOUNDS: dict[str, Callable[[Any, Any], Any]] = {
     "exclusiveMinimum": lambda value, bound: value > bound,
     "exclusiveMaximum": lambda value, bound: value < bound,
 }
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from times without zone
-_PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from times without zone
+PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def compare(word: str, column: Column, bound: Any, dtype: pl.DataType) -> Condition:
@@ -72,13 +72,13 @@ def whole_numbers(dtype: pl.DataType) -> pl.DataType | None:
     return pl.Int64() if isinstance(dtype, pl.Datetime) else None
 
 
-def in_units(column: Column, value: Any, dtype: pl.DataType) -> Fraction:
+def in_units(column: Column | None, value: Any, dtype: pl.DataType) -> Fraction:
     """A value in the unit of the stored type. A moment without zone is meant in the column's default time zone."""
     if isinstance(dtype, pl.Datetime):
-        if value.tzinfo is None and dtype.time_zone is not None:
+        if column is not None and value.tzinfo is None and dtype.time_zone is not None:
             value = value.replace(tzinfo=ZoneInfo(default_timezone(column)))
-        since = value.replace(tzinfo=None) - _EPOCH - (value.utcoffset() or timedelta())
-        return Fraction(since // timedelta(microseconds=1) * _PER_SECOND[dtype.time_unit], 10**6)
+        since = value.replace(tzinfo=None) - EPOCH - (value.utcoffset() or timedelta())
+        return Fraction(since // timedelta(microseconds=1) * PER_SECOND[dtype.time_unit], 10**6)
     number = value if isinstance(value, Fraction) else Fraction(str(value))
     return number * 10**dtype.scale if isinstance(dtype, pl.Decimal) else number
 

@@ -6,7 +6,9 @@ kept as text. A column is named by its delivered name, or, if it is not delivere
 Operators: equals, notEquals, lessThan, lessOrEqualTo, greaterThan, greaterOrEqualTo, in, isNull, isNotNull.
 
 A row whose value is null fails every condition except isNull: only what certainly belongs is delivered. A literal
-must have the type of its column; nothing is converted. There is no SQL and no expression language here.
+must have the type of its column; nothing is converted. A moment is local time: of a column with time zones in its
+`defaultTimezone`, whatever zone the source stores, so that every source has the same rows; UTC if it has none or is not
+in the contract. There is no SQL and no expression language here.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ class Condition:
     value: Any = None
     bound: str | None = None
     format: str | None = None
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,10 @@ class Filter:
         """The same filter over other column names; a name that is not in `names` stays."""
         renamed = (replace(each, column=names.get(each.column, each.column)) for each in self.conditions)
         return Filter(tuple(renamed))
+
+    def in_zones(self, zones: Mapping[str, str]) -> Filter:
+        """The same filter, with moments that are local times of the zone of their column."""
+        return Filter(tuple(replace(each, zone=zones.get(each.column, each.zone)) for each in self.conditions))
 
     def terms(self, period: Period | None, dtypes: Mapping[str, pl.DataType]) -> tuple[Term, ...]:
         """The conditions over columns of the given types, as any source compares; a misfit is `UnusableInput`."""
@@ -109,7 +116,7 @@ def _term(condition: Condition, period: Period | None, dtype: pl.DataType) -> Te
         values = [_period_bound(condition, condition.bound, period, dtype)]
     literals = [_literal(condition, value, dtype) for value in values]
     try:
-        return term(condition.column, dtype, condition.operator, literals)
+        return term(condition.column, dtype, condition.operator, literals, condition.zone)
     except (ValueError, OverflowError):
         pass
     raise UnusableInput(f"the filter on {condition.column} has a value that the column's type ({dtype}) lacks")
@@ -133,7 +140,7 @@ def _literal(condition: Condition, value: Any, dtype: pl.DataType) -> Any:
             return date.fromisoformat(value)
         if isinstance(dtype, pl.Datetime) and isinstance(value, str):
             moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:  # in a column with time zones: local time there
+            if moment.tzinfo is None:
                 return moment
         if isinstance(value, _literal_types(dtype)) and isinstance(value, bool) == (dtype == pl.Boolean):
             return value

@@ -10,7 +10,7 @@ import polars as pl
 from core.period import Period
 from schemas.compiler import CompiledTable
 from schemas.filters import Filter
-from schemas.logical_types import text_format
+from schemas.logical_types import default_timezone, text_format
 
 Unreadable = Callable[[str, int], None]  # told which column has how many values that are not of its type
 
@@ -19,13 +19,15 @@ Unreadable = Callable[[str, int], None]  # told which column has how many values
 class PlannedColumn:
     """`dtype` is what the column becomes when the source holds text (CSV); other sources keep their own type.
 
-    `text_format` is the chrono form of dates and times in such text; None means ISO 8601.
+    `text_format` is the chrono form of dates and times in such text; None means ISO 8601. `zone` is where moments
+    without an offset are, those of a filter too.
     """
 
     source_name: str
     name: str
     dtype: pl.DataType
     text_format: str | None = None
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class ExtractionPlan:
     @property
     def source_filter(self) -> Filter:
         """The filter over the source's own names: a delivered name stands for the column it is delivered from."""
-        return self.filter.renamed({column.name: column.source_name for column in self.columns})
+        zones = {column.source_name: column.zone for column in self.columns}
+        zones |= {column.name: column.zone for column in self.columns}
+        return self.filter.in_zones(zones).renamed({column.name: column.source_name for column in self.columns})
 
 
 def planned_columns(compiled: CompiledTable, delivered: Container[str] = ()) -> tuple[PlannedColumn, ...]:
@@ -48,6 +52,7 @@ def planned_columns(compiled: CompiledTable, delivered: Container[str] = ()) -> 
             name=column.name,
             dtype=compiled.dtypes[column.name],
             text_format=text_format(column),
+            zone=default_timezone(column),
         )
         for column in compiled.table.columns
     )

@@ -147,9 +147,15 @@ def _column(name: str, dtype: pl.DataType) -> dict[str, Any]:
             f"column {name[:50]!r} of the source has a name that no contract can hold: rename it there, "
             "or leave it out by naming the others with --column"
         )
-    zoned = isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
-    options = {"logicalTypeOptions": {"timezone": True}} if zoned else {}
-    return {"name": name, "logicalType": _logical_type(name, dtype), **options, "required": False}
+    return {"name": name, "logicalType": _logical_type(name, dtype), **_options(dtype), "required": False}
+
+
+def _options(dtype: pl.DataType) -> dict[str, Any]:
+    """Days begin in the zone in which the source stores its moments, as far as it tells: else in UTC."""
+    if not isinstance(dtype, pl.Datetime) or dtype.time_zone is None:
+        return {}
+    zone = {} if dtype.time_zone == "UTC" else {"defaultTimezone": dtype.time_zone}
+    return {"logicalTypeOptions": {"timezone": True, **zone}}
 
 
 def _logical_type(name: str, dtype: pl.DataType) -> str:

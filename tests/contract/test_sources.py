@@ -179,6 +179,37 @@ def test_a_filter_keeps_the_same_rows_everywhere(world: World, conditions: list[
     assert (frame["n"].to_list() if frame.width else []) == FRAME["n"].gather(rows).to_list()
 
 
+@pytest.mark.parametrize("stored", ["UTC", "Europe/Amsterdam", "America/New_York"])
+def test_the_contract_says_where_a_day_begins_and_not_the_source(world: World, stored: str) -> None:
+    """In the Netherlands January begins at 23:00 UTC of the last day of December."""
+    moments = pl.Series(
+        "z",
+        [
+            datetime(2025, 12, 31, 22, 59, 59, tzinfo=UTC),
+            datetime(2025, 12, 31, 23, tzinfo=UTC),
+            datetime(2026, 1, 31, 22, 59, 59, tzinfo=UTC),
+            datetime(2026, 1, 31, 23, tzinfo=UTC),
+        ],
+        dtype=pl.Datetime("us", "UTC"),
+    )
+    frame = pl.DataFrame([pl.Series("n", [0, 1, 2, 3]), moments.dt.convert_time_zone(stored)])
+    world.create(frame)
+    local = PlannedColumn("z", "moment", pl.Datetime("us", "Europe/Amsterdam"), zone="Europe/Amsterdam")
+    month = [where("moment", "greaterOrEqualTo", bound="period.start"), where("moment", "lessThan", bound="period.end")]
+    for conditions, rows in [
+        (month, [1, 2]),
+        ([where("moment", "equals", value="2026-01-01T00:00:00")], [1]),
+        ([where("z", "in", value=["2026-01-31T23:59:59"])], [2]),
+    ]:
+        a_plan = ExtractionPlan((PlannedColumn("n", "n", pl.Int64()), local), parse_filter(conditions), JANUARY)
+        assert read(world, a_plan)["n"].to_list() == rows
+    if not world.source.untyped():
+        without = ExtractionPlan(
+            (PlannedColumn("n", "n", pl.Int64()),), parse_filter(month).renamed({"moment": "z"}), JANUARY
+        )
+        assert read(world, without)["n"].to_list() == [2, 3], "of a column that is not in the contract it is UTC"
+
+
 def test_a_filter_may_use_a_column_that_is_not_delivered(world: World) -> None:
     world.create(FRAME)
     assert read(world, plan(FRAME, where("s", "equals", value="a"), names=["n"])).columns == ["n"]

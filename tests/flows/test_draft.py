@@ -30,6 +30,9 @@ FRAME = pl.DataFrame(
         "day": [date(2026, 3, 1), date(2026, 3, 31)],
         "moment": pl.Series(["2026-03-01T12:00:00", "2026-03-31T23:59:59.5"]).str.to_datetime(time_unit="us"),
         "zoned": pl.Series([datetime(2026, 3, 1, tzinfo=UTC)] * 2, dtype=pl.Datetime("us", "UTC")),
+        "local": pl.Series([datetime(2026, 2, 28, 23, tzinfo=UTC), datetime(2026, 3, 31, 21, 59, tzinfo=UTC)]).cast(
+            pl.Datetime("us", "Europe/Amsterdam")
+        ),
         "clock": [time(12), time(23, 59)],
     }
 )
@@ -56,7 +59,7 @@ def delivered(world, document):
     return path.run(world.services, world.order()).rows
 
 
-@pytest.mark.parametrize("period_column", [None, "day", "moment", "zoned"])
+@pytest.mark.parametrize("period_column", [None, "day", "moment", "zoned", "local"])
 def test_draft_of_a_parquet_source_is_delivered_as_it_is(world, period_column):
     source(world, FRAME)
     document = drafted(world, period_column=period_column)

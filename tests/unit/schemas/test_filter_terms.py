@@ -1,7 +1,9 @@
 """A condition over a known type: literals that the type can hold, or one that says the same."""
 
+import operator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -9,7 +11,6 @@ import pytest
 
 from schemas.filter_terms import Term, term
 
-AMSTERDAM = pl.Datetime("us", "Europe/Amsterdam")
 CENTS = pl.Decimal(6, 2)
 
 
@@ -18,7 +19,7 @@ def naive(*parts):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "operator", "literal", "then", "value"),
+    ("dtype", "word", "literal", "then", "value"),
     [
         (pl.Int16(), "lessThan", 32767, "lessThan", 32767),
         (pl.Int16(), "lessThan", 32768, "isNotNull", None),
@@ -42,8 +43,8 @@ def naive(*parts):
         (pl.Date(), "equals", date(2026, 1, 1), "equals", date(2026, 1, 1)),
     ],
 )
-def test_a_literal_becomes_one_of_the_type(dtype, operator, literal, then, value):
-    found = term("x", dtype, operator, [literal])
+def test_a_literal_becomes_one_of_the_type(dtype, word, literal, then, value):
+    found = term("x", dtype, word, [literal])
     assert found == Term("x", dtype, then, () if value is None else (value,))
     assert [type(each) for each in found.values] == ([] if value is None else [type(value)])
 
@@ -59,23 +60,55 @@ def test_a_list_keeps_what_the_type_can_hold():
 
 
 def test_a_local_time_is_the_earlier_one_where_the_clock_goes_back_and_none_where_it_skips():
-    zone = ZoneInfo("Europe/Amsterdam")
-    [moment] = term("x", AMSTERDAM, "equals", [naive(2026, 10, 25, 2, 30)]).values
-    assert moment.astimezone(UTC) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    assert moment.tzinfo == zone
-    with pytest.raises(ValueError, match="skips"):
-        term("x", AMSTERDAM, "equals", [naive(2026, 3, 29, 2, 30)])
+    for stored in ("UTC", "Europe/Amsterdam", "America/New_York"):
+        dtype = pl.Datetime("us", stored)
+        [moment] = term("x", dtype, "equals", [naive(2026, 10, 25, 2, 30)], "Europe/Amsterdam").values
+        assert (moment, moment.tzinfo) == (datetime(2026, 10, 25, 0, 30, tzinfo=UTC), UTC)
+        with pytest.raises(ValueError, match="skips"):
+            term("x", dtype, "equals", [naive(2026, 3, 29, 2, 30)], "Europe/Amsterdam")
 
 
-@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
-@pytest.mark.parametrize("zone", [None, "Europe/Amsterdam"])
-def test_moments_are_compared_in_every_unit_and_zone(unit, zone):
-    dtype = pl.Datetime(unit, zone)
-    midnight = naive(2026, 7, 1)
-    values = pl.Series("x", [midnight, naive(2026, 6, 30, 23, 59, 59, 999_000), None]).cast(pl.Datetime(unit))
-    frame = values.dt.replace_time_zone(zone).to_frame().with_row_index("row")
-    for operator, rows in [("equals", [0]), ("in", [0]), ("lessThan", [1]), ("notEquals", [1])]:
-        assert frame.filter(term("x", dtype, operator, [midnight]).expression())["row"].to_list() == rows
+def test_a_day_before_the_end_of_all_days_is_one_in_every_zone():
+    [moment] = term("x", pl.Datetime("us", "Asia/Tokyo"), "lessThan", [naive(9999, 12, 31, 23)]).values
+    assert moment == datetime(9999, 12, 31, 23, tzinfo=UTC)
+
+
+UNITS = {"ms": 10**3, "us": 10**6, "ns": 10**9}
+EXACTLY = {
+    "equals": operator.eq,
+    "notEquals": operator.ne,
+    "lessThan": operator.lt,
+    "lessOrEqualTo": operator.le,
+    "greaterThan": operator.gt,
+    "greaterOrEqualTo": operator.ge,
+    "in": operator.eq,
+}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("stored", [None, "UTC", "Europe/Amsterdam", "+01:00"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Amsterdam"])
+@pytest.mark.parametrize("midnight", [naive(2026, 7, 1), naive(1950, 7, 1)])
+def test_moments_are_compared_exactly_in_every_unit_and_zone(unit, stored, zone, midnight):
+    """No value is rounded: not one between two literals, and no literal between two values."""
+    dtype, per_second = pl.Datetime(unit, stored), UNITS[unit]
+    at = midnight.replace(tzinfo=ZoneInfo("UTC" if stored is None else zone))
+    second = round((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    values = [second * per_second + more for more in (-per_second, -1, 0, 1, per_second // 2, per_second)]
+    frame = pl.DataFrame({"x": pl.Series([*values, None], dtype=pl.Int64).cast(dtype)})
+    for word, holds in EXACTLY.items():
+        for microseconds in (0, 1, 500, 999, 1000, 500_000, 999_999):
+            literal = midnight.replace(microsecond=microseconds)
+            kept = frame.filter(term("x", dtype, word, [literal], zone).expression())["x"].to_physical().to_list()
+            exact = second + Fraction(microseconds, 10**6)
+            assert kept == [value for value in values if holds(Fraction(value, per_second), exact)], (word, literal)
+
+
+@pytest.mark.parametrize(("word", "rows"), [("lessThan", 1), ("notEquals", 1), ("greaterThan", 0), ("in", 0)])
+def test_a_moment_that_nanoseconds_cannot_hold_is_later_than_all_of_them(word, rows):
+    dtype = pl.Datetime("ns")
+    frame = pl.DataFrame({"x": pl.Series([0, None], dtype=pl.Int64).cast(dtype)})
+    assert frame.filter(term("x", dtype, word, [naive(9999, 12, 31)]).expression()).height == rows
 
 
 def test_a_number_beyond_all_floats_is_an_error():

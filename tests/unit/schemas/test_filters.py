@@ -30,7 +30,7 @@ FRAME = pl.DataFrame(
 
 
 def kept(*conditions, period="2026-01"):
-    rows = parse_filter(list(conditions))
+    rows = parse_filter(list(conditions)).in_zones({"z": "Europe/Amsterdam"})
     frame = FRAME.with_row_index("row").filter(rows.expression(Period.parse(period), dict(FRAME.schema)))
     return frame["row"].to_list()
 
@@ -62,7 +62,7 @@ def where(column, operator, **more):
         (where("d", "lessThan", bound="period.end"), [0]),
         (where("d", "greaterOrEqualTo", bound="period.end"), [1]),
         (where("t", "lessThan", bound="period.end"), [0]),
-        (where("z", "lessThan", bound="period.end"), [0]),  # midnight in the column's own zone
+        (where("z", "lessThan", bound="period.end"), [0]),  # midnight in the zone of its contract
         (where("k", "lessThan", bound="period.end", format="yyyyMMdd"), [0]),
         (where("l", "greaterOrEqualTo", bound="period.start", format="yyyy-MM-dd"), [0, 1]),
     ],
