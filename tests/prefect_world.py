@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
+from apps.cli import local_stack
 from apps.cli.local_stack import LocalStack
 from apps.cli.ops import PREFECT_FILE
 from apps.cli.prefect_api import call, final_state, start_run
@@ -53,7 +56,8 @@ def prefect_world(
     before = dict(os.environ)
     os.environ.update({"GLA_LOG_LEVEL": log_level, "PREFECT_LOGGING_LEVEL": log_level})
     try:
-        with LocalStack(settings, PREFECT_FILE) as stack:
+        with pytest.MonkeyPatch.context() as patch, LocalStack(settings, PREFECT_FILE) as stack:
+            patch.setattr(local_stack, "_START_SECONDS", 300)  # on a machine with much other work
             stack.begin_server()
             stack.wait_for_server()
             stack.deploy()

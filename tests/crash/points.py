@@ -18,6 +18,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def normal(name: str) -> str:
 
 
 def _below(folder: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             yield entry
             if entry.is_dir(follow_symlinks=False):
@@ -95,7 +96,10 @@ class Points:
         """A number that changes with all that a process which is killed here leaves behind. A file whose name is put on
         the disk (fsync) is the same file.
         """
-        seen = [(each.name, each.stat().st_mtime_ns, each.stat().st_size) for each in _below(self._home)]
+        seen = []
+        for each in _below(self._home):
+            with suppress(FileNotFoundError):  # another thread has just taken it away
+                seen.append((each.name, each.stat().st_mtime_ns, each.stat().st_size))
         return zlib.crc32(repr((sorted(seen), self._elsewhere)).encode())
 
     def _wrap(self, owner: Any, name: str, describe: Callable[..., str | None]) -> None:

@@ -27,7 +27,7 @@ ROWS = 20_000
 PASSWORD = "wachtwoord-van-de-bron"
 ADDED = 50
 RECORD = 54  # bytes of a row on the wire: four values with their lengths, and a header
-SOURCE_LIMITS = SourceSettings(connect_seconds=5, idle_seconds=1.5, statement_seconds=30)
+SOURCE_LIMITS = SourceSettings(connect_seconds=5, idle_seconds=4, statement_seconds=30)
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_looking_without_reading_is_no_pickup(world: DropzoneWorld, local: Path)
     assert world.sftp("ls -la /deliveries/*/*/*", cwd=local).returncode == 0
     with world.client() as client:
         client.open(DATA).close()
-    time.sleep(0.2)
+    wait_until(lambda: not list((world.root / "spool").glob(".*")))  # the session is over
     assert list((world.root / "spool").iterdir()) == []
 
 
@@ -540,22 +540,25 @@ def test_connections_beyond_the_limit_are_refused_and_room_comes_back(stopped: D
 
 
 def test_an_idle_session_is_ended_and_its_pickups_are_recorded(stopped: DropzoneWorld) -> None:
-    with stopped.running(DropzoneSettings(port=0, idle_seconds=1)), stopped.client() as client:
-        file = client.open(DATA)
-        file.read(10)
+    with stopped.running(DropzoneSettings(port=0, idle_seconds=3)), stopped.client() as client:
         transport = client.get_channel().get_transport()
-        assert wait_until(lambda: not transport.is_active()) > 0.5
+        file = client.open(DATA)
+        began = time.monotonic()
+        file.read(10)
+        wait_until(lambda: not transport.is_active())
+        assert time.monotonic() - began > 3
         [pickup] = pickups_of(stopped, 1)
         assert not pickup.closed
 
 
 def test_who_does_not_log_in_is_disconnected(stopped: DropzoneWorld) -> None:
     with (
-        stopped.running(DropzoneSettings(port=0, login_seconds=1)),
+        stopped.running(DropzoneSettings(port=0, login_seconds=3)) as zone,
         paramiko.Transport(("127.0.0.1", stopped.port)) as transport,
     ):
         transport.start_client(timeout=60)
         wait_until(lambda: not transport.is_active())
+        wait_until(lambda: any("not logged in in time" in line for line in zone.log))
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_five_hundred_connections_that_do_nothing_keep_nobody_out(world: Dropzon
             for address in addresses:
                 held.enter_context(stranger(world, address))
             wait_until(lambda: len([line for line in zone.log if "makes room" in line]) >= 500 - PLENTY.max_strangers)
-            assert len(server.children()) <= PLENTY.max_strangers + 5
+            wait_until(lambda: len(server.children()) <= PLENTY.max_strangers + 5)  # who was told to leave is gone
         wait_until(lambda: len([line for line in zone.log if "address=127.0.1." in line]) == 500)
 
 
@@ -141,7 +141,7 @@ def test_from_one_address_five_hundred_are_mostly_refused_and_told_in_a_few_line
             for _ in range(500):
                 held.enter_context(stranger(world))
             assert world.sftp(f"get {BIG}", cwd=tmp_path).returncode == 0
-            assert len(server.children()) <= limits.max_strangers_per_address + 5
+            wait_until(lambda: len(server.children()) <= limits.max_strangers_per_address + 5)
         assert 1 <= len([line for line in zone.log if "comes too often" in line]) <= 3
 
 
@@ -211,7 +211,7 @@ def test_a_client_that_sends_more_than_the_window_is_cut_off(world: DropzoneWorl
 
 
 def test_a_client_that_asks_and_never_reads_is_idle(world: DropzoneWorld) -> None:
-    with world.running(PLENTY.model_copy(update={"idle_seconds": 1})) as zone, raw_channel(world) as channel:
+    with world.running(PLENTY.model_copy(update={"idle_seconds": 3})) as zone, raw_channel(world) as channel:
         channel.sendall(read(2) * 20)
         wait_until(lambda: not channel.get_transport().is_active(), 30)
         wait_until(lambda: any(line.endswith(": idle") for line in zone.log))
@@ -224,7 +224,7 @@ def test_a_request_of_megabytes_ends_the_session(world: DropzoneWorld) -> None:
 
 
 def test_a_session_lasts_no_longer_than_it_may(world: DropzoneWorld) -> None:
-    with world.running(PLENTY.model_copy(update={"session_seconds": 2})) as zone, world.client() as client:
+    with world.running(PLENTY.model_copy(update={"session_seconds": 5})) as zone, world.client() as client:
         transport = client.get_channel().get_transport()
         until_cut_off(transport, lambda: client.listdir("/"))
         wait_until(lambda: any("lasted too long" in line for line in zone.log))

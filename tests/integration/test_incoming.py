@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -283,8 +282,8 @@ def test_what_waits_for_its_signature_is_not_overtaken(zone: Zone) -> None:
     zone.write("deelnemers-1.csv.age", sealed_for_us(fund, as_csv(PEOPLE[:1])))
     zone.sftp(f"put deelnemers-1.csv.age {AREA}/")
     zone.put(sealed_for_us(fund, as_csv(PEOPLE[1:2])), "deelnemers-2.csv.age")
-    second_ago = time.time_ns() - 10**9
-    os.utime(zone.incoming / "deelnemers-1.csv.age", ns=(second_ago, second_ago))
+    before = (zone.incoming / "deelnemers-2.csv.age").stat().st_mtime_ns - 10**9
+    os.utime(zone.incoming / "deelnemers-1.csv.age", ns=(before, before))
     fund.at(datetime.now(UTC))
     assert take_incoming(fund.services) == 0
 

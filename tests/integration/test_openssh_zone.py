@@ -195,7 +195,9 @@ def test_a_delivery_that_is_fetched_here_is_picked_up_in_the_ledger(stopped, tmp
         place = at(served, tmp_path / "got")
         done = place.sftp("get -r deliveries")
         assert done.returncode == 0, done.stderr
-    assert record_pickups(world.services) == len(list((tmp_path / "got").rglob("edition-1/*")))
+        fetched = len(list((tmp_path / "got").rglob("edition-1/*")))
+        until(lambda: len(served.pickups()) == fetched, "it is recorded")
+    assert record_pickups(world.services) == fetched
     assert world.services.ledger.get(AGREEMENT, MARCH, 1).state == "picked_up"
     reads = [event for event in world.events() if event["action"] == "delivery.read"]
     assert {json.loads(event["detail"])["address"] for event in reads} == {"127.0.0.1"}

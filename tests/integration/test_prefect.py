@@ -22,6 +22,8 @@ from ledger.history import Choice, history
 from tests.delivery_world import AGREEMENT, MARCH, World, make_world_in
 from tests.prefect_world import PrefectWorld, prefect_world
 
+pytestmark = pytest.mark.timeout(900)  # seconds, with the start of a Prefect server, on a busy machine
+
 
 def nothing_overdue(world: World) -> dict[str, Any]:
     """April is due in two days, so that after three deliveries nothing is overdue and the worker has its hands free."""

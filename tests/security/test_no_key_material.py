@@ -153,7 +153,8 @@ def failures(planted: Planted, folder: Path) -> Iterator[tuple[str, Callable[[],
     yield "a PIN in a URI", lambda: parse_key_uri(f"pkcs11:token=a;object=b?pin-value={PIN}", folder)
     yield "a token with more", lambda: parse_token(f"gla-proof-{'0' * 32}-{planted.digests.hex()} x")
     yield "a file for another key", lambda: open_envelope(io.BytesIO(sealed), [planted.identity])
-    yield "a damaged file", lambda: open_envelope(io.BytesIO(sealed[:-1] + b"?"), [planted.classical]).read()
+    changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    yield "a damaged file", lambda: open_envelope(io.BytesIO(changed), [planted.classical]).read()
     yield "a damaged header", lambda: open_envelope(io.BytesIO(sealed[:150] + b"!" + sealed[151:]), [planted.classical])
     yield "a copy of a secret", lambda: copy.deepcopy(Secret(planted.digests))
 

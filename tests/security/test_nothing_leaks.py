@@ -29,6 +29,8 @@ from tests.security.planting import age_bytes
 from tests.security.scanner import Pattern, files, hits
 from tests.subjects_world import rows, with_clients
 
+pytestmark = pytest.mark.timeout(900)  # seconds, with the start of a Prefect server, on a busy machine
+
 PEOPLE = numbers_for_tests(900)[600:]
 PLAINTEXT = {
     "text": re.compile(rb"nota-\d{6}"),

@@ -24,7 +24,7 @@ import pytest
 from core.ids import new_id
 
 _PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "ceph-authtool", "monmaptool")
-_MEMORY = 1024**3  # bytes that the cluster can hold
+_MEMORY = 4 * 1024**3  # bytes that the cluster can hold, and takes as they come; when it is full it hangs
 KMS_KEY = "testkey-1"  # with which it encrypts what it is asked to
 _PATIENCE = 120.0  # seconds until it serves; an idle machine needs three
 

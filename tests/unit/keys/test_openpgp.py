@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -329,7 +330,8 @@ def written_by(process: int) -> list[str]:
     """The regular files that a process has open for writing."""
     found = []
     for path in Path(f"/proc/{process}/fd").iterdir():
-        flags = int(Path(f"/proc/{process}/fdinfo/{path.name}").read_text().split("flags:")[1].split()[0], 8)
-        if path.is_file() and flags & os.O_ACCMODE != os.O_RDONLY:
-            found.append(str(path.readlink()))
+        with suppress(FileNotFoundError):  # it was closed just now
+            flags = int(Path(f"/proc/{process}/fdinfo/{path.name}").read_text().split("flags:")[1].split()[0], 8)
+            if path.is_file() and flags & os.O_ACCMODE != os.O_RDONLY:
+                found.append(str(path.readlink()))
     return found

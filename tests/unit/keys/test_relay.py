@@ -127,10 +127,13 @@ def test_the_order_is_kept_when_an_early_batch_takes_long(threads: int) -> None:
 
 def test_both_threads_take_part() -> None:
     seen: set[str] = set()
+    both = threading.Event()
 
     def work(_number: int, _final: bool) -> None:
         seen.add(threading.current_thread().name)
-        time.sleep(0.002)
+        if len(seen) == 2:
+            both.set()
+        assert both.wait(60)
 
     run_relay(20, work=work, threads=2)
     assert seen == {threading.main_thread().name, "envelope"}

@@ -54,7 +54,7 @@ def test_what_says_nothing_is_interrupted_and_given_up():
         finally:
             closed.set()
 
-    items = ahead(slow(), 0.2, interrupted.set)
+    items = ahead(slow(), 2, interrupted.set)
     assert next(items) == 1
     with pytest.raises(Silent):
         next(items)
