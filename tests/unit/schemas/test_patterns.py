@@ -39,6 +39,13 @@ def matches(pattern, text):
         (r"^[^\d]$", "x", True),
         (r"^\p{L}$", "\u00e9", True),
         (r"^\0$", "\x00", True),
+        (r"^[-\w]+[\d-]+[^-\s]$", "a-1-b", True),  # a - that can be no range
+        (r"^[\w\-~]+$", "a|b", False),
+        (r"^[a-c-e]+$", "b-e", True),
+        (r"^[\0-9]$", "5", True),
+        (r"^a{2}b{1,}c{0,2}?$", "aabc", True),
+        (r"^]}$", "]}", True),
+        (r"^[\p{L}\-_{}]+\}$", "\u00e9-_{}}", True),
     ],
 )
 def test_pattern_means_what_ecma_says(pattern, text, expected):
@@ -50,6 +57,9 @@ def test_pattern_means_what_ecma_says(pattern, text, expected):
     [
         *["(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b", r"(a)\1", r"\k<n>", "(?i)a", r"\cA", r"\B", r"\A", r"\z", r"\xZZ"],
         *["[a", "(a", "a)", "[]", "[^]", "[a--b]", "\\", "[z-a]", r"\u12", r"\p{", "a{1000}{1000}{1000}"],
+        *[r"[\w-~]", r"[+-\w]", r"[$-\d]", r"[\w-\u00e9]", r"[\D-a]", r"[\p{L}-z]", "[--/]", r"[\d--]"],
+        *["^[0-9]{1, 3}$", "a{ 1}", "a{1 ,3}", "a{,3}", "{", "a{", "a{b}", r"\01", r"[\07]"],
+        *[r"\p{L}]", r"}\P{L}", r"\<\p{L}", r"\p{L}\-", r"[\_]\p{L}"],  # valid in no one mode of ECMA
         "x" * 3000,
     ],
 )
