@@ -86,7 +86,7 @@ def _allowed(rule: Raw) -> _Interval | None:
         return None
     intervals: dict[str, _Interval] = {
         "mustBe": (low, True, low, True),
-        "mustBeBetween": (low, True, high, True),
+        "mustBeBetween": (low, False, high, False),
         "mustBeGreaterThan": (low, False, math.inf, False),
         "mustBeGreaterOrEqualTo": (low, True, math.inf, False),
         "mustBeLessThan": (-math.inf, False, high, False),

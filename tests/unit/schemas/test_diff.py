@@ -135,7 +135,7 @@ CASES = {
     "quality added": (column("id", "quality", value=[{"metric": "nullValues", "mustBe": 0}]), {FIT}),
     "quality, words": (edited("schema", 0, "quality", 0, "description", value="other"), {WORDS}),
     "operator stricter": (
-        edited("schema", 0, "quality", value=[{"metric": "rowCount", "mustBeBetween": [1, 9]}]), {FIT}),
+        edited("schema", 0, "quality", value=[{"metric": "rowCount", "mustBeBetween": [0, 9]}]), {FIT}),
     "nested bound": (column("home", "properties", "street", "logicalTypeOptions", "maxLength", value=11), {BREAK}),
     "nested column": (column("home", "properties", None, value={"name": "x", "logicalType": "string"}), {FIT_ASK}),
     "items": (column("phones", "items", "logicalType", value="integer"), {BREAK}),
@@ -177,6 +177,25 @@ def test_a_change_is_told_for_what_it_is(name):
     new, expected = CASES[name]
     assert told(new) == expected
     assert differences(copy.deepcopy(BASE), BASE) == []
+
+
+def row_count(**rule):
+    return edited("schema", 0, "quality", value=[{"metric": "rowCount", **rule}])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"mustBeBetween": [0, 10]}, {"mustBeBetween": [1, 10]}, FIT),
+        ({"mustBeBetween": [0, 10]}, {"mustBeBetween": [0, 11]}, BREAK),
+        ({"mustBeBetween": [0, 10]}, {"mustBe": 9}, FIT),
+        ({"mustBeBetween": [0, 10]}, {"mustBe": 10}, BREAK),
+        ({"mustBeBetween": [0, 10]}, {"mustBeGreaterOrEqualTo": 0}, BREAK),
+        ({"mustBeLessThan": 10}, {"mustBeBetween": [0, 10]}, FIT),
+    ],
+)
+def test_what_lies_between_two_bounds_is_neither_of_them(before, after, expected):
+    assert told(row_count(**after), row_count(**before)) == {expected}
 
 
 @pytest.mark.parametrize("by_position", ["csv", "csv.gz", "csv.zst", "fixed"])
