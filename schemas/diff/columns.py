@@ -40,6 +40,7 @@ def columns_changes(old: Sequence[Raw], new: Sequence[Raw], path: Names, *, by_p
     for each in old:
         if not any(each is before for before, _ in pairs):
             yield Change(".".join((*path, each["name"])), "breaking", f"column {each['name']} is no longer delivered")
+    yield from _key_changes(pairs, new, ".".join(path))
     for each in new:
         if not any(each is after for _, after in pairs):
             sentence = f"column {each['name']} is delivered too"
@@ -73,6 +74,14 @@ def _name_changes(old: Raw, new: Raw, where: str) -> Iterator[Change]:
     if _source(old) != _source(new):
         sentence = f"column {new['name']} is filled from another column of the source"
         yield Change(where, "breaking", sentence, new_request=True)
+
+
+def _key_changes(pairs: Sequence[tuple[Raw, Raw]], new: Sequence[Raw], where: str) -> Iterator[Change]:
+    """A key of more columns promises less: what was the key may now repeat, unless a part of it is unique by itself."""
+    kept = [after for before, after in pairs if before.get("primaryKey")]
+    added = [each for each in new if each.get("primaryKey") and not any(each is one for one in kept)]
+    if kept and added and all(each.get("primaryKey") and not each.get("unique") for each in kept):
+        yield Change(where, "breaking", "the key has more columns, so that what was the key may now repeat")
 
 
 def column_changes(old: Raw, new: Raw, path: Names, *, by_position: bool) -> Iterator[Change]:

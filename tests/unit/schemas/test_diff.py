@@ -198,6 +198,17 @@ def test_what_lies_between_two_bounds_is_neither_of_them(before, after, expected
     assert told(row_count(**after), row_count(**before)) == {expected}
 
 
+NEW_KEY = {"name": "new", "logicalType": "string", "primaryKey": True}
+
+
+@pytest.mark.parametrize("grown", [column("bsn", "primaryKey", value=True), column(None, value=NEW_KEY)])
+def test_a_key_of_more_columns_lets_what_was_the_key_repeat(grown):
+    assert BREAK in told(grown)
+    unique = copy.deepcopy(grown)
+    unique["schema"][0]["properties"][0]["unique"] = True
+    assert not any(kind == "breaking" for kind, _ in told(unique))
+
+
 @pytest.mark.parametrize("by_position", ["csv", "csv.gz", "csv.zst", "fixed"])
 def test_columns_in_another_order_break_only_who_may_count_them(by_position):
     document = copy.deepcopy(BASE)
@@ -207,6 +218,11 @@ def test_columns_in_another_order_break_only_who_may_count_them(by_position):
     other = copy.deepcopy(counted)
     other["schema"][0]["properties"].reverse()
     assert told(other, counted) == {BREAK}
+
+
+def test_a_first_key_promises_more():
+    keyless = column("id", "primaryKey", remove=True)
+    assert told(BASE, keyless) == {FIT}
 
 
 def test_a_rename_is_not_told_as_a_new_column():
