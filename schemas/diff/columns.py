@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from core.canonical import canonical_json
+from core.errors import UnusableInput
 from schemas.diff.changes import MISSING, Change, Kind, Names, Raw, became, differing, same
 from schemas.diff.quality import quality_changes
+from schemas.logical_types import read_literal
+from schemas.table import Column
 
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
@@ -100,7 +103,9 @@ def column_changes(old: Raw, new: Raw, path: Names, *, by_position: bool) -> Ite
     elif not same(items, others):
         yield Change(f"{where}.[]", "breaking", "what the items of the array are changed")
     for key, before, after in differing(old, new):
-        if key not in _TOLD_APART:
+        if key == "logicalTypeOptions":
+            yield from _options(old, new, f"{where}.{key}")
+        elif key not in _TOLD_APART:
             yield from _change(key, before, after, f"{where}.{key}")
 
 
@@ -113,8 +118,6 @@ def _change(key: str, old: Any, new: Any, where: str) -> Iterator[Change]:
         case "logicalType":
             kind: Kind = "compatible" if (old, new) in _NARROWER else "breaking"
             yield Change(where, kind, "the type changed")
-        case "logicalTypeOptions":
-            yield from _options(_or_empty(old), _or_empty(new), where)
         case "enum":
             yield from _enum(old, new, where)
         case "customProperties":
@@ -132,11 +135,13 @@ def _change(key: str, old: Any, new: Any, where: str) -> Iterator[Change]:
 
 
 def _options(old: Raw, new: Raw, where: str) -> Iterator[Change]:
-    for key, before, after in differing(old, new):
+    options, others = old.get("logicalTypeOptions") or {}, new.get("logicalTypeOptions") or {}
+    for key, before, after in differing(options, others):
         stronger = (
             before is MISSING
             if MISSING in (before, after)
-            else (key in _LOWER and _is_less(before, after)) or (key in _UPPER and _is_less(after, before))
+            else (key in _LOWER and _is_less(_bound(old, before), _bound(new, after)))
+            or (key in _UPPER and _is_less(_bound(new, after), _bound(old, before)))
         )
         if key in ("format", "timezone", "defaultTimezone"):
             yield Change(f"{where}.{key}", "breaking", f"{key} {became(before, after)}")
@@ -144,15 +149,27 @@ def _options(old: Raw, new: Raw, where: str) -> Iterator[Change]:
             yield Change(f"{where}.{key}", "compatible", f"{key} allows less than before")
         else:
             yield Change(f"{where}.{key}", "breaking", f"{key} allows what it did not allow, or cannot be compared")
-    if same(old, new):
+    if same(options, others):
         yield Change(where, "editorial", "options are written otherwise")
 
 
+def _bound(column: Raw, bound: Any) -> Any:
+    """A bound as its contract means it: a number, or a date or time by its format and offset; None if unreadable."""
+    if isinstance(bound, int | float):
+        return bound
+    try:
+        options = column.get("logicalTypeOptions") or {}
+        return read_literal(Column("", "", str(column.get("logicalType")), options), bound)
+    except UnusableInput:
+        return None
+
+
 def _is_less(one: Any, other: Any) -> bool:
-    """Of two numbers, or two dates in ISO 8601 (text of one length); False if that cannot be told."""
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return one < other
-    return isinstance(one, str) and isinstance(other, str) and len(one) == len(other) and one < other
+    """Whether it is less; False if that cannot be told."""
+    try:
+        return bool(one < other)
+    except TypeError:
+        return False
 
 
 def _enum(old: Any, new: Any, where: str) -> Iterator[Change]:
@@ -182,7 +199,3 @@ def _custom(old: Any, new: Any, where: str) -> Iterator[Change]:
 def _rules(properties: Any) -> dict[bytes, str]:
     values = [each["value"] for each in (() if properties is MISSING else properties) if each["property"] == "gla.rule"]
     return {canonical_json(each): str(each.get("rule") if isinstance(each, dict) else each) for each in values}
-
-
-def _or_empty(value: Any) -> Raw:
-    return value if isinstance(value, dict) else {}

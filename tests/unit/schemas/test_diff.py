@@ -198,6 +198,30 @@ def test_what_lies_between_two_bounds_is_neither_of_them(before, after, expected
     assert told(row_count(**after), row_count(**before)) == {expected}
 
 
+@pytest.mark.parametrize(
+    ("logical_type", "options", "before", "after", "expected"),
+    [
+        ("date", {}, "2026-12-31", "2026-12-30", FIT),
+        ("date", {}, "2026-12-31", "20270101", BREAK),
+        ("date", {}, "2026-W53-1", "2026-12-27", FIT),
+        ("date", {"format": "dd-MM-yyyy"}, "31-01-2026", "01-12-2026", BREAK),
+        ("date", {"format": "dd-MM-yyyy"}, "01-12-2026", "31-01-2026", FIT),
+        ("date", {"format": "EEE"}, "b", "a", BREAK),  # of a document that does not compile
+        ("time", {}, "12:00", "11:59:59", FIT),
+        ("timestamp", {"timezone": True}, "2026-01-01T12:00:00+02:00", "2026-01-01T11:00:00+00:00", BREAK),
+        ("timestamp", {"timezone": True}, "2026-01-01T12:00:00+02:00", "2026-01-01T09:00:00Z", FIT),
+        ("timestamp", {}, "2026-01-01T12:00:00", "2026-01-01 11:00:00", FIT),
+        ("integer", {}, 10, 9.5, FIT),
+    ],
+)
+def test_bounds_are_compared_as_the_moments_that_they_mean(logical_type, options, before, after, expected):
+    old, new = (
+        column(None, value={"name": "x", "logicalType": logical_type, "logicalTypeOptions": {**options, "maximum": at}})
+        for at in (before, after)
+    )
+    assert told(new, old) == {expected}
+
+
 NEW_KEY = {"name": "new", "logicalType": "string", "primaryKey": True}
 
 
