@@ -109,6 +109,9 @@ def _threshold(name: str, rule: Mapping[str, Any]) -> Threshold:
     numbers = bound if isinstance(bound, list) else [bound]
     if operator is None or not all(isinstance(each, int | float) and not isinstance(each, bool) for each in numbers):
         raise UnusableInput(f"{name} has a quality rule without one operator that compares with a number")
+    if isinstance(bound, list) != operator.endswith("Between"):
+        needed = "one number, not a list" if isinstance(bound, list) else "a list of two numbers"
+        raise UnusableInput(f"{name} has a quality rule whose {operator} needs {needed}")
     if numbers != sorted(numbers):
         raise UnusableInput(f"{name} has a quality rule between two numbers whose smallest is not first")
     if rule.get("severity", "error") not in _SEVERITIES or rule.get("unit", "rows") not in _UNITS:

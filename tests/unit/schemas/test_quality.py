@@ -168,6 +168,9 @@ def test_values_are_compared_exactly_in_every_stored_type(logical_type, valid, v
     [
         ({"type": "text", "metric": "nullValues", "mustBe": 0}, "of type text with a metric"),
         ({"type": "text", "description": "no nulls", "mustBe": 0}, "of type text with a metric"),
+        *(({"metric": "nullValues", word: [0]}, f"{word} needs one number") for word in ("mustBe", "mustNotBe")),
+        ({"metric": "nullValues", "mustBeLessThan": [0, 1]}, "needs one number"),
+        ({"metric": "nullValues", "mustBeBetween": 1}, "needs a list of two"),
         ({"metric": "nullValues", "mustBeBetween": [5, 1]}, "smallest is not first"),
         ({"metric": "nullValues", "mustNotBeBetween": [5, 1]}, "smallest is not first"),
         (
