@@ -129,7 +129,8 @@ class WholeDelivery:
         wanted |= {f"n{name}": (pl.col(name) != 0).sum() for name in self.sums if name in names}
         if not wanted:
             return
-        found = {name: value or 0 for name, value in frame.select(**wanted).row(0, named=True).items()}
+        totals = frame.select(each.alias(name) for name, each in wanted.items()).row(0, named=True)
+        found = {name: value or 0 for name, value in totals.items()}
         for at in range(len(self._metrics)):
             self._metrics[at] += found.get(f"m{at}", 0)
         for name in names:

@@ -87,6 +87,12 @@ def test_totals_beyond_64_bits_are_exact():
     assert broken(judged((TOTAL, A, B), *[rows] * 5, types=types)) == {}
 
 
+@pytest.mark.parametrize("name", ["elf", "self", "m0", "exprs"])
+def test_a_column_may_be_called_anything_and_is_added_up(name):
+    verdict = judged((Column(name, name, "integer"),), {name: [1, 2]}, sums=[name])
+    assert verdict.sums == {name: Sum(3, 2)}
+
+
 def test_sums_are_exact_and_count_the_values_that_are_not_zero():
     verdict = judged(
         (A, B), {"a": [2**62, 0, None], "b": [1, 2, 3]}, {"a": [2**62, -1, 2**62], "b": [0, 0, 0]}, sums=["a"]
