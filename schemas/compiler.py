@@ -12,6 +12,7 @@ from datetime import date
 
 import pandera.polars as pa
 import polars as pl
+from pandera.constants import CHECK_OUTPUT_KEY
 
 from core.errors import UnusableInput
 from core.period import Period
@@ -89,6 +90,8 @@ def compile_table(table: Table) -> CompiledTable:
         check_options(column)
         check_code_list(column)
     canonical = {column.name: canonical_dtype(column) for column in table.columns}
+    if CHECK_OUTPUT_KEY in canonical:  # pandera puts its own beside it, and then tells no failure
+        raise UnusableInput(f"column {CHECK_OUTPUT_KEY} has a name that validation needs: give it another")
     metrics, duplicates = quality_rules(table, canonical)
     compiled = CompiledTable(
         table=table,

@@ -219,6 +219,12 @@ def test_promise_that_is_not_understood_is_refused_when_compiled(col):
     assert caught.value.__context__ is None
 
 
+def test_a_name_that_pandera_uses_itself_is_refused():
+    with pytest.raises(UnusableInput, match="column check_output has a name that validation needs"):
+        compile_table(Table("t", (Column("check_output", "x", "string"),)))
+    compile_table(Table("t", (Column("x", "check_output", "string"),)))
+
+
 def test_password_format_is_a_hint_for_screens_only():
     assert failures(column("string", {"format": "password"}), ["x"]) == {}
 
