@@ -7,6 +7,9 @@ from schemas.logical_types import text_format
 from schemas.table import Column
 
 OFFSETS = ("%z", "%:z")
+_DAY = ("%Y", "%m", "%d")
+_CLOCK = ("%H", "%M", "%S", "%3f", "%6f", "%9f")
+_READ_BACK = ("", "%H%M", "%H%M%S")  # of the first three: Polars reads no hour without its minutes
 _MOMENTS = ("date", "time", "timestamp")
 _WIDTHS = {
     "%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2, "%3f": 3, "%6f": 6, "%9f": 9, "%:z": 6, "%z": 5, "%%": 1,
@@ -16,7 +19,8 @@ _WIDTHS = {
 def written_form(column: Column) -> str | None:
     """The `format` of a date or time in chrono's letters; None where the contract has none, or for another type.
 
-    `UnusableInput` for an offset in a type that has no time zone, and for a date of which a part would be lost.
+    `UnusableInput` for an offset in a type that has no time zone, for parts that a type does not have, for an hour
+    without minutes or the reverse, and for a date of which a part would be lost.
     """
     if column.logical_type not in _MOMENTS:
         return None
@@ -25,7 +29,11 @@ def written_form(column: Column) -> str | None:
         return None
     if column.logical_type != "timestamp" and any(each in form for each in OFFSETS):
         raise UnusableInput(f"column {column.name} is a {column.logical_type}, and its format has an offset")
-    if column.logical_type == "date" and not all(each in form for each in ("%Y", "%m", "%d")):
+    foreign = {"date": _CLOCK, "time": _DAY}.get(column.logical_type, ())
+    clock = "".join(each for each in _CLOCK[:3] if each in form)
+    if clock not in _READ_BACK or any(each in form for each in foreign):
+        raise UnusableInput(f"column {column.name} has a format with parts that are no {column.logical_type} together")
+    if column.logical_type == "date" and not all(each in form for each in _DAY):
         raise UnusableInput(f"column {column.name} has a format without a year, month or day, which would be lost")
     return form
 

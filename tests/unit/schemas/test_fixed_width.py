@@ -86,6 +86,12 @@ REFUSED = {
     "timestamp without form": (column("timestamp"), "a format"),
     "time without form": (column("time"), "a format"),
     "date whose form has no day": (column("date", format="yyyy-MM"), "would be lost"),
+    "date whose form has an hour": (column("date", format="yyyy-MM-dd HH:mm"), "no date together"),
+    "time whose form has a day": (column("time", format="dd HH:mm"), "no time together"),
+    "time whose form has an hour only": (column("time", format="HH"), "no time together"),
+    "timestamp whose form has an hour only": (column("timestamp", format="yyyy-MM-dd HH"), "no timestamp together"),
+    "timestamp whose form has no hour": (column("timestamp", format="yyyy-MM-dd mm:ss"), "no timestamp together"),
+    "timestamp whose form has no minutes": (column("timestamp", format="yyyyMMdd HH ss"), "no timestamp together"),
     "date whose form has an offset": (column("date", format="yyyy-MM-ddXXX"), "has an offset"),
     "time whose form has an offset": (column("time", format="HH:mmXXX"), "has an offset"),
     "longer than a record may be": (column("string", maxLength=MOST_CHARACTERS), "another gla.format"),
@@ -104,7 +110,10 @@ def test_a_column_without_fixed_width_is_refused_by_name_when_it_is_offered_and_
 
 
 @pytest.mark.parametrize("file_format", ["csv", "csv.gz", "csv.zst"])
-@pytest.mark.parametrize("name", ["date whose form has no day", "date whose form has an offset"])
+@pytest.mark.parametrize(
+    "name",
+    ["date whose form has no day", "date whose form has an offset", "timestamp whose form has an hour only"],
+)
 def test_csv_refuses_a_form_that_loses_a_part_of_the_date_or_that_has_more_than_it(name, file_format):
     promise, told = REFUSED[name]
     with pytest.raises(UnusableInput, match=f"gla.format: {file_format}: column c .*{told}"):
