@@ -38,8 +38,7 @@ def compare(word: str, column: Column, bound: Any, dtype: pl.DataType) -> Condit
     """A condition for a column stored as `dtype`; `word` is one of `BOUNDS`, `bound` of `read_literal` or a number."""
     stored = whole_numbers(dtype)
     if stored is None:
-        typed = pl.lit(float(bound) if isinstance(bound, int) and dtype.is_float() else bound)
-        return lambda value: BOUNDS[word](value, typed)
+        return _compare_float(word, bound) if dtype.is_float() else lambda value: BOUNDS[word](value, pl.lit(bound))
     lowest, highest = limits(stored)
     exact = in_units(column, bound, dtype)
     if word in ("minimum", "exclusiveMinimum"):
@@ -49,12 +48,25 @@ def compare(word: str, column: Column, bound: Any, dtype: pl.DataType) -> Condit
     return _nothing if most < lowest else lambda value: value.to_physical() <= _lit(min(most, highest), stored)
 
 
+def _compare_float(word: str, bound: Any) -> Condition:
+    """A bound with decimals is meant as the column's type has it: 0.1 is no more than 0.1. A whole one is exact."""
+    near = float(bound)
+    if not near.is_integer():
+        return lambda value: BOUNDS[word](value, pl.lit(near))
+    upwards = word in ("minimum", "exclusiveMaximum")
+    if near < bound if upwards else near > bound:
+        near = math.nextafter(near, math.inf if upwards else -math.inf)
+    return lambda value: BOUNDS[word](value.cast(pl.Float64), pl.lit(near))
+
+
 def is_one_of(column: Column, values: Sequence[Any], dtype: pl.DataType) -> Condition:
     """Whether a value is one of `values` (of `read_literal`); those that the type cannot hold are never found."""
     stored = whole_numbers(dtype)
     if stored is None:
-        typed = [float(value) for value in values] if dtype.is_float() else list(values)
-        allowed = pl.Series(typed, dtype=dtype)
+        allowed = pl.Series(list(map(float, values)) if dtype.is_float() else list(values), dtype=dtype)
+        if dtype.is_float():
+            held = [not float(value).is_integer() or near == value for value, near in zip(values, allowed, strict=True)]
+            allowed = allowed.filter(pl.Series(held, dtype=pl.Boolean))
         return lambda value: value.is_in(allowed.implode())
     lowest, highest = limits(stored)
     units = (in_units(column, value, dtype) for value in values)

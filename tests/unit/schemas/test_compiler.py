@@ -140,6 +140,23 @@ def test_decimal_column_is_compared_exactly():
     assert failures(column("number", {"multipleOf": 0.01}), [Decimal("0.105")], pl.Decimal(10, 3)) == {"multipleOf": 1}
 
 
+@pytest.mark.parametrize(("dtype", "last"), [(pl.Float32, 2**24), (pl.Float64, 2**53)])
+def test_whole_bound_that_a_float_cannot_hold_is_exact(dtype, last):
+    """After `last` a float has only each second whole number: these are the three around the odd one."""
+    values = [float(last), float(last + 2), None]
+    for bound in (last + 1, float(last + 1)) if dtype == pl.Float32 else (last + 1,):
+        assert failures(column("number", {"minimum": bound}), values, dtype) == {"minimum": 1}
+        assert failures(column("number", {"exclusiveMinimum": bound}), values, dtype) == {"exclusiveMinimum": 1}
+        assert failures(column("number", {"maximum": bound}), values, dtype) == {"maximum": 1}
+        assert failures(column("number", {"exclusiveMaximum": bound}), values, dtype) == {"exclusiveMaximum": 1}
+        assert failures(column("number", enum=(bound, last + 2)), values, dtype) == {"enum": 1}
+    negative = [-value for value in values[:2]]
+    assert failures(column("number", {"minimum": -last - 1}), negative, dtype) == {"minimum": 1}
+    assert failures(column("number", {"maximum": -last - 1}), negative, dtype) == {"maximum": 1}
+    tenths = column("number", {"minimum": 0.1, "maximum": 0.1}, enum=(0.1,))
+    assert failures(tenths, [0.1], dtype) == {}
+
+
 def test_value_that_a_stored_type_cannot_hold_is_never_found_in_it():
     assert failures(column("number", enum=(0.125,)), [Decimal("0.12")], pl.Decimal(10, 2)) == {"enum": 1}
     assert failures(column("number", {"multipleOf": 0.25}), [Decimal("0.5"), Decimal("0.6")], pl.Decimal(5, 1)) == {
