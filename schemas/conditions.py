@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from core.errors import UnusableInput
-from schemas.exact import BOUNDS, Condition, compare, in_units, is_one_of, limits, whole_numbers
+from schemas.exact import BOUNDS, Condition, compare, in_units, is_multiple, is_one_of, limits, whole_numbers
 from schemas.logical_types import INTEGER_FORMATS, read_literal
 from schemas.patterns import translate
 from schemas.table import Column
@@ -44,7 +44,6 @@ STRING_FORMATS = {  # string formats that are a pattern; WHATWG's for e-mail, RF
     r"(#([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?$",
     "byte": r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
 }
-_ULPS = 2.0**-50  # a quotient this close to a whole number, relatively, is one: four units in the last place
 
 
 def conditions(column: Column, dtype: pl.DataType) -> Iterator[tuple[str, Condition]]:
@@ -144,9 +143,4 @@ def _multiple_condition(column: Column, step: float, dtype: pl.DataType) -> Cond
         if factor > limits(stored)[1]:
             return lambda value: value.is_null() | (value.to_physical() == 0)
         return lambda value: value.to_physical() % pl.lit(factor, dtype=stored) == 0
-
-    def nearly_whole(value: pl.Expr) -> pl.Expr:
-        quotient = value.cast(pl.Float64) / step
-        return (quotient - quotient.round()).abs() <= quotient.abs() * _ULPS
-
-    return nearly_whole
+    return is_multiple(step, dtype)

@@ -30,6 +30,8 @@ BOUNDS: dict[str, Callable[[Any, Any], Any]] = {
     "exclusiveMinimum": lambda value, bound: value > bound,
     "exclusiveMaximum": lambda value, bound: value < bound,
 }
+_FEW_UNITS = {32: 2.0**-21, 64: 2.0**-50}  # four in the last place of a float of so many bits, relatively
+_MOST_STEPS = {32: 2.0**24, 64: 2.0**48}  # so many multiples are told apart in it, and in how we compute
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - subtracted from times without zone
 PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 
@@ -73,6 +75,24 @@ def is_one_of(column: Column, values: Sequence[Any], dtype: pl.DataType) -> Cond
     whole = [int(each) for each in units if each.denominator == 1 and lowest <= each <= highest]
     numbers = pl.Series(whole, dtype=stored)
     return lambda value: value.to_physical().is_in(numbers.implode())
+
+
+def is_multiple(step: float, dtype: pl.DataType) -> Condition:
+    """Whether a float stands for a multiple of `step`: it is the float of one, or a few units in its last place off.
+
+    A tenth of a step is never few. Where multiples cannot be told apart none is found; but a power of two, such as 1 or
+    0.25, divides exactly at any size.
+    """
+    bits = 32 if dtype == pl.Float32() else 64
+    most = math.inf if math.frexp(step)[0] == 0.5 else _MOST_STEPS[bits] * step  # half: of each power of two
+
+    def judged(value: pl.Expr) -> pl.Expr:
+        number = value.cast(pl.Float64)
+        nearest = (number / step).round() * step
+        off, size = (number - nearest.cast(dtype).cast(pl.Float64)).abs(), number.abs()
+        return (off <= pl.min_horizontal(size * _FEW_UNITS[bits], step / 10)) & (size <= most)
+
+    return judged
 
 
 def whole_numbers(dtype: pl.DataType) -> pl.DataType | None:

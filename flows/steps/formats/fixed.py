@@ -23,6 +23,7 @@ from flows.steps.formats.moments import moment
 from flows.steps.formats.writer import Encoded
 from flows.steps.staging import DigestingWriter
 from schemas.agreement import Agreement
+from schemas.exact import is_multiple
 from schemas.fixed_width import END, ROW, Field, header, layout, trailer
 
 _SLICE_BYTES = 4 * 1024 * 1024  # of records made at once: bounds memory however long a record is
@@ -175,7 +176,7 @@ def _number_misfit(field: Field, value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Decimal) and dtype.scale > field.decimals:
         wrong |= value.to_physical().cast(pl.Int128) % _power(dtype.scale - field.decimals) != 0
     if dtype.is_float():
-        wrong |= units.abs() > _EXACT_FLOAT
+        wrong |= (units.abs() > _EXACT_FLOAT) | ~is_multiple(1 / 10**field.decimals, dtype)(value)
     return wrong
 
 

@@ -157,6 +157,27 @@ def test_whole_bound_that_a_float_cannot_hold_is_exact(dtype, last):
     assert failures(tenths, [0.1], dtype) == {}
 
 
+CENTS = column("number", {"multipleOf": 0.01})
+
+
+@pytest.mark.parametrize(
+    ("col", "dtype", "good", "bad"),
+    [
+        (CENTS, pl.Float32, [0.0, 0.1, 0.25, 12.34, -4.35, 99999.99], [0.105, 12.345, 0.001]),
+        (CENTS, pl.Float64, [0.1 + 0.2, 2_814_749_767_106.55], [0.300000001, 1e-9]),
+        (CENTS, pl.Float64, [0.0], [5_629_499_534_213.125, 45_035_996_273_704.97, 1e300]),  # cannot be told
+        (column("number", {"multipleOf": 1}), pl.Float64, [2.0**50, 2.0**53 + 2, 1e300], [2.0**50 + 0.25]),
+        (column("number", {"multipleOf": 0.25}), pl.Float64, [2.0**50 + 0.25], [2.0**49 + 0.125]),
+        (column("number", {"multipleOf": 3}), pl.Float32, [9.0, 3.0 * 2**22], [10.0, 2.0**24]),
+    ],
+)
+def test_float_is_a_multiple_if_it_is_the_float_of_one(col, dtype, good, bad):
+    assert failures(col, [*good, None], dtype) == {}
+    assert failures(col, [*good, *bad], dtype) == {"multipleOf": len(bad)}
+    items = column("array", items=Column("a[]", "a[]", "number", col.options))
+    assert failures(items, [[each, None] for each in (*good, *bad)], pl.List(dtype)) == {"multipleOf": len(bad)}
+
+
 def test_value_that_a_stored_type_cannot_hold_is_never_found_in_it():
     assert failures(column("number", enum=(0.125,)), [Decimal("0.12")], pl.Decimal(10, 2)) == {"enum": 1}
     assert failures(column("number", {"multipleOf": 0.25}), [Decimal("0.5"), Decimal("0.6")], pl.Decimal(5, 1)) == {

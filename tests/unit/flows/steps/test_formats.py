@@ -228,6 +228,8 @@ MISFITS = {
     "a decimal too many": pl.Series(["1.005"]).cast(pl.Decimal(10, 3)),
     "a digit too many": pl.Series(["10.00"]).cast(pl.Decimal(10, 2)),
     "a float that is too large": pl.Series([1e300]),
+    "a float between two cents": pl.Series([1.005]),
+    "a float of 32 bits between two cents": pl.Series([1.005], dtype=pl.Float32),
     "a float that is no number": pl.Series([float("nan")]),
     "below zero without a sign": pl.Series([-0.01]),
 }
@@ -239,6 +241,15 @@ def test_fixed_width_refuses_a_number_that_does_not_fit(name):
     rows = pl.DataFrame({"c": pl.concat([MISFITS[name], pl.Series([None], dtype=MISFITS[name].dtype)])})
     with pytest.raises(RowsInvalid, match=r"c \(1\)"):
         written(an_agreement([column], format="fixed"), rows)
+
+
+def test_fixed_width_rounds_no_float_however_large():
+    options = {"minimum": 0, "maximum": 10**14, "multipleOf": 0.01}
+    agreement = an_agreement([{"name": "c", "logicalType": "number", "logicalTypeOptions": options}], format="fixed")
+    with pytest.raises(RowsInvalid, match=r"c \(1\)"):
+        written(agreement, pl.DataFrame({"c": [5_629_499_534_213.125, 12.34]}))
+    content = written(agreement, pl.DataFrame({"c": pl.Series([12.34, 0.1], dtype=pl.Float32)}))
+    assert [line[1:] for line in content.split(b"\r\n")[1:3]] == [b"000000000000012.34", b"000000000000000.10"]
 
 
 def test_fixed_width_adds_up_more_than_64_bits():
