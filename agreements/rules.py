@@ -3,7 +3,9 @@
 ::
 
     offered ──assent──> agreed ──activate──> active ──> ended
-       └──> withdrawn      └──────> revoked <───┘
+       └──> withdrawn      └──────> revoked <───┴─────────┘
+
+One that ended can still be revoked: what was delivered under it is there until its own end.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _ALLOWED: dict[AgreementState, frozenset[AgreementState]] = {
     AgreementState.WITHDRAWN: frozenset(),
     AgreementState.AGREED: frozenset({AgreementState.ACTIVE, AgreementState.REVOKED}),
     AgreementState.ACTIVE: frozenset({AgreementState.ENDED, AgreementState.REVOKED}),
-    AgreementState.ENDED: frozenset(),
+    AgreementState.ENDED: frozenset({AgreementState.REVOKED}),
     AgreementState.REVOKED: frozenset(),
 }
 

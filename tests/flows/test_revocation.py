@@ -97,6 +97,13 @@ def test_an_agreement_that_ended_keeps_what_was_delivered_until_its_end(both: Wo
     assert account(both).revoked == ()
 
 
+def test_one_that_ended_is_revoked_when_what_was_delivered_must_go_after_all(both: World) -> None:
+    lifecycle.stop(both.services, AGREEMENT, AgreementState.ENDED, "over", "tester")
+    assert sorted(revoke(both).gone) == [f"{AGREEMENT}/2026-03/1", f"{AGREEMENT}/2026-03/2"]
+    assert agreements_seen(both) == staged(both) == {OTHER}
+    assert account(both).revoked == (AGREEMENT,)
+
+
 def test_who_has_no_other_agreement_is_no_longer_let_in(world: World) -> None:
     world.conclude()
     path.run(world.services, world.order())

@@ -18,6 +18,7 @@ ALLOWED = {
     (S.AGREED, S.REVOKED),
     (S.ACTIVE, S.ENDED),
     (S.ACTIVE, S.REVOKED),
+    (S.ENDED, S.REVOKED),
 }
 FORBIDDEN = sorted(set(itertools.product(S, S)) - ALLOWED)
 IN_FORCE = date(2026, 6, 1)
@@ -38,7 +39,7 @@ def test_every_other_step_is_refused_and_says_what_is_possible(current, wanted):
 
 def test_nothing_leads_back_from_an_end():
     ends = {state for state in S if not any(before is state for before, _ in ALLOWED)}
-    assert ends == {S.WITHDRAWN, S.ENDED, S.REVOKED}
+    assert ends == {S.WITHDRAWN, S.REVOKED}
 
 
 @pytest.mark.parametrize("day", [date(2026, 1, 1), IN_FORCE, date(2026, 12, 31)])

@@ -94,8 +94,7 @@ def test_of_two_that_change_it_at_once_one_wins_and_the_other_is_told(engine, ag
     with writing(engine) as connection:
         add_organisations(connection)
         store.put_offer(connection, agreement(), "seal", NOW)
-        reach(connection, S.ACTIVE)
-    wanted = [S.ENDED, S.REVOKED] * 4
+    wanted = [S.AGREED, S.WITHDRAWN] * 4
     ready = threading.Barrier(len(wanted))
     ends: list[str] = []
 
