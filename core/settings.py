@@ -55,7 +55,8 @@ class DeliverySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    lease_seconds: int = Field(default=120, gt=0)  # a worker that is silent for so long has lost its delivery
+    # a worker that is silent for so long has lost its delivery; an hour is the most that the ledger gives
+    lease_seconds: int = Field(default=120, gt=0, le=3600)
     retention_days: int = Field(default=30, gt=0)  # unless the agreement's slaProperties say otherwise
     event_days: int = Field(default=7 * 366, gt=0)  # after a delivery ended: so long the ledger says who did what in it
     people_retention_days: int = Field(default=5 * 366, gt=0)  # after publication: who was in it can be asked so long
