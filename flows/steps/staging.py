@@ -130,15 +130,15 @@ def manifest_file(form: EnvelopeForm, name: str, staged: DigestingWriter, conten
 @contextmanager
 def disk_errors() -> Iterator[None]:
     """Translate a full or failing disk; the message of the operating system holds a path of ours, so it is dropped."""
-    code = None
+    problem = None
     try:
         yield
     except OSError as error:
-        code = error.errno
-    if code in (errno.ENOSPC, errno.EDQUOT):
+        problem = errno.errorcode.get(error.errno or 0, "no reason given")
+    if problem in ("ENOSPC", "EDQUOT"):
         raise StorageFull("the staging disk is full: free space below GLA_HOME/staging and resume")
-    if code is not None:
-        raise Unexpected(f"the staging disk failed ({errno.errorcode.get(code, code)}): check the disk and resume")
+    if problem is not None:
+        raise Unexpected(f"the staging disk failed ({problem}): check the disk and resume")
 
 
 @contextmanager
