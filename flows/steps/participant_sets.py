@@ -19,6 +19,7 @@ from core.canonical import canonical_json
 from core.database import reading
 from core.errors import EnvelopeError, ParticipantsUnusable
 from core.files import new_file
+from flows.steps.staging import sync_folder
 from flows.wiring import Services
 from keys.envelope.seal import Sealer
 from keys.private.keyed import digest_by, is_digest
@@ -76,6 +77,8 @@ def save(services: Services, agreement_id: str, name: tuple[int, str], effective
     with new_file(path, mode=0o600) as file, Sealer(file, [identity.recipient]) as sealer:
         for numbers in people.numbers():
             sealer.write(numbers.astype(_NUMBER).tobytes())
+    for folder in (path.parent, path.parent.parent):  # the agreement's may be new
+        sync_folder(folder)
     inner = _inner_digest(agreement_id, name[0], effective, people.numbers())
     return digest_by(services.custody.person_digest_keys()[0], _PURPOSE, inner)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -119,6 +120,20 @@ class TestAList:
         made = report.participants
         assert (made.number, made.kind, made.people, made.added, made.removed) == (1, "full", 2, 2, 0)
         assert in_force(fund) == [A, B]
+
+    def test_the_names_of_a_set_are_on_disk_before_it_is_recorded(self, fund, monkeypatch):
+        """Else the ledger on another machine could know of a file that a power cut took here."""
+        synced = []
+        fsync = os.fsync
+
+        def noting(descriptor):
+            synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), len(sets(fund))))
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", noting)
+        send(fund, [A])
+        folder = fund.services.settings.participants_dir.resolve()
+        assert {(folder, 0), (folder / AGREEMENT, 0)} <= set(synced)
 
     def test_the_report_is_signed_in_the_drop_zone_and_stands_in_the_ledger(self, fund):
         report = send(fund, [A])
