@@ -12,7 +12,8 @@ it appear. Where there are only objects (`ObjectTransport`), the last of the fil
 delivery, and it is written when all others are read back, approved, unchanged since and locked.
 
 After a failure of the destination that may pass, what was staged stays for the next attempt; after any other it goes.
-Who publishes holds the ledger's lease: a worker that lost it loses its staging folder too, and cannot publish.
+Who publishes holds the ledger's lease: a worker that lost it loses its staging folder too, and cannot publish. Objects
+have one place for all attempts, so there nothing is removed before the lease was asked for.
 """
 
 from __future__ import annotations
@@ -38,19 +39,31 @@ from transports.outgoing import local_blocks
 Approval = Callable[[tuple[Receipt, ...]], None]
 """Raises when what the receipts describe may not appear."""
 
+Lease = Callable[[], None]
+"""Raises when another worker has the delivery now."""
+
 
 def anything(receipts: tuple[Receipt, ...]) -> None:
     """Approve whatever was sent."""
 
 
+def alone() -> None:
+    """There is no other worker."""
+
+
 def publish(
-    transport: Destination, files: Mapping[str, Path], directory: str, token: str, approve: Approval = anything
+    transport: Destination,
+    files: Mapping[str, Path],
+    directory: str,
+    token: str,
+    approve: Approval = anything,
+    held: Lease = alone,
 ) -> tuple[Receipt, ...]:
     """Publish `files` (name to local path, the mark last) as `directory`; receipts in their order, by file name.
 
     `token` (letters and digits) tells this attempt from others at the same delivery, so that none of them can make
     appear what another one has half written. Raises `ReadBackMismatch` when what stands at the destination is not
-    what was sent, `DeliveryBusy` if a later attempt is sending, and whatever `approve` and the transport raise.
+    what was sent, `DeliveryBusy` if a later attempt is sending, and whatever `approve`, `held` and the transport raise.
     """
     if not files:
         raise UnusableInput("a delivery without files cannot be published")
@@ -65,7 +78,7 @@ def publish(
         return receipts
     if isinstance(transport, FolderTransport):
         return _by_rename(transport, names, PurePosixPath(directory), token, approve)
-    return _by_mark(transport, names, directory, approve)
+    return _by_mark(transport, names, directory, approve, held)
 
 
 def has_appeared(transport: Destination, directory: str, mark: str) -> bool:
@@ -92,19 +105,20 @@ def _by_rename(
 
 
 def _by_mark(
-    transport: ObjectTransport, files: Mapping[str, Path], directory: str, approve: Approval
+    transport: ObjectTransport, files: Mapping[str, Path], directory: str, approve: Approval, held: Lease
 ) -> tuple[Receipt, ...]:
     *others, mark = files
     try:
-        staged = _stage(transport, {name: files[name] for name in others}, directory)
+        staged = _stage(transport, {name: files[name] for name in others}, directory, held)
         versions = {name: transport.version(f"{directory}/{name}") for name in others}
         receipts = (*staged, digested(mark, local_blocks(files[mark], mark)))
         approve(receipts)
         _lock(transport, directory, others)
         _require_unchanged(transport, directory, versions)
     except BaseException as error:
-        if not _can_go_on(error) and not isinstance(error, DeliveryBusy):  # whose holder puts the same objects
+        if not _can_go_on(error):
             with contextlib.suppress(GlaError):
+                held()  # another worker puts the same objects
                 _remove_unmarked(transport, directory, mark)
         raise
     _put_mark(transport, files[mark], f"{directory}/{mark}", receipts[-1])
@@ -138,10 +152,13 @@ def _adopt(transport: FolderTransport, directory: PurePosixPath, staging: str) -
             transport.delete(left)
 
 
-def _stage(transport: Destination, files: Mapping[str, Path], directory: str) -> tuple[Receipt, ...]:
+def _stage(
+    transport: Destination, files: Mapping[str, Path], directory: str, held: Lease = alone
+) -> tuple[Receipt, ...]:
     """Send what is not there yet, and read all of it back."""
     left = transport.list(directory) if transport.stat(directory) is not None else []
     if not files.keys() >= set(left):  # of another attempt than one at these files
+        held()  # or of a later one that made it a delivery just now
         transport.delete(directory)
         left = []
     if isinstance(transport, FolderTransport):

@@ -52,7 +52,8 @@ def publish(
     check_still_participants(services, agreement, claim)
     target = delivery_folder(agreement.id, str(order.period), claim.delivery.edition)
     with services.open_destination(agreement) as transport:
-        return publish_folder(transport, paths, target, f"{claim.id}{claim.token}", approve)
+        token = f"{claim.id}{claim.token}"
+        return publish_folder(transport, paths, target, token, approve, lambda: services.ledger.heartbeat(claim))
 
 
 def check_keys(services: Services, agreement: Agreement, sealed: Sealed) -> None:

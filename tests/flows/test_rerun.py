@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from keys.private.identities import generate_identity
 from ledger.states import STOPPED
 from ledger.tables import deliveries
 from ledger.verify import verify
-from tests.delivery_world import AGREEMENT, MARCH, RECIPIENT, returned
+from tests.delivery_world import AGREEMENT, MARCH, NOW, RECIPIENT, returned
+from tests.memory_transport import MemoryObjects
 from transports.base import STAGING_PREFIX
 from transports.directory import DirectoryTransport
 from transports.publishing import publish as publish_folder
@@ -109,6 +111,29 @@ class _Opening:
 
     def open_destination(self, _agreement):
         return self._transport
+
+
+def test_a_worker_that_is_overtaken_while_it_sends_to_a_bucket_leaves_what_the_next_one_sent(world):
+    world.conclude()
+    next_one = replace(world.services, clock=lambda: NOW + timedelta(minutes=10))
+    next_one = replace(next_one, ledger=replace(next_one.ledger, clock=next_one.clock))
+
+    class Bucket(MemoryObjects):
+        taken_over = False
+
+        def put(self, source, name):
+            if not self.taken_over:
+                self.taken_over = True
+                with pytest.raises(KeyboardInterrupt):
+                    path.run(_Opening(next_one, self), world.order())
+            if name.endswith("manifest.json"):
+                raise KeyboardInterrupt
+            return super().put(source, name)
+
+    bucket = Bucket()
+    with pytest.raises(errors.GlaError):
+        path.run(_Opening(world.services, bucket), world.order())
+    assert {name.rpartition("/")[2] for name in bucket.files} >= {"people.parquet.age", "manifest.json.sig"}
 
 
 @pytest.mark.parametrize("file", ["people.parquet.age", "manifest.json", "manifest.json.sig", "pakbon.json.age"])

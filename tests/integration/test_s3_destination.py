@@ -311,12 +311,15 @@ def test_what_somebody_else_wrote_after_it_was_read_back_stops_the_delivery(
 def test_who_lost_the_delivery_removes_nothing_of_who_has_it_now(
     destination: S3Destination, files: dict[str, Path]
 ) -> None:
-    def lost(_receipts: object) -> None:
-        send(destination, files, "2")
+    def lost() -> None:
         raise errors.DeliveryBusy("another worker has it")
 
+    def overtaken(_receipts: object) -> None:
+        send(destination, files, "2")
+        lost()
+
     with S3Transport(destination) as transport, pytest.raises(errors.DeliveryBusy):
-        publish(transport, files, DELIVERY, "1", lost)
+        publish(transport, files, DELIVERY, "1", overtaken, lost)
     assert whole(destination, files)
 
 

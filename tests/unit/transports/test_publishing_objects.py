@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from core.errors import (
     AgreementRevoked,
     DeliveryBusy,
+    DestinationRefused,
     DestinationUnreachable,
     GlaError,
     LedgerUnavailable,
@@ -17,7 +18,7 @@ from core.errors import (
     StorageFull,
 )
 from tests.memory_transport import MemoryObjects
-from transports.base import Receipt
+from transports.base import Receipt, Stat
 from transports.publishing import has_appeared, publish
 
 DELIVERY = "GLA-1/2026-03/edition-1"
@@ -86,7 +87,6 @@ def test_a_mark_that_is_not_as_it_was_sent_disappears_again(files: dict[str, Pat
         (KeyboardInterrupt, False),
         (DestinationUnreachable, True),
         (ReadBackMismatch, True),
-        (DeliveryBusy, True),
     ],
 )
 def test_what_another_attempt_can_use_stays_and_the_rest_goes(
@@ -115,6 +115,49 @@ def test_a_delivery_that_another_worker_completed_meanwhile_is_not_removed(files
 
     with pytest.raises(GlaError):
         publish(far, files, DELIVERY, "1", late)
+    assert sorted(far.files) == [f"{DELIVERY}/{name}" for name in sorted(files)]
+
+
+class StandsStill(MemoryObjects):
+    """Stands still before its first call of one kind, while another worker goes on in the same bucket."""
+
+    def __init__(self, before: str, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._before, self._meanwhile = before, meanwhile
+
+    def put(self, source: Path, name: str) -> Receipt:
+        self._stand_still("put")
+        return super().put(source, name)
+
+    def stat(self, name: str) -> Stat | None:
+        found = super().stat(name)
+        self._stand_still("stat")  # what it saw is of before
+        return found
+
+    def _stand_still(self, before: str) -> None:
+        if before == self._before:
+            self._before = ""
+            self._meanwhile()
+
+
+def lost() -> None:
+    raise DeliveryBusy("another worker has it")
+
+
+def test_who_was_overtaken_while_it_sent_removes_nothing_that_the_later_attempt_sent(files: dict[str, Path]) -> None:
+    *others, _ = files
+    far = StandsStill("put", lambda: [far.put(files[name], f"{DELIVERY}/{name}") for name in others])
+    with pytest.raises(DestinationRefused, match="exists"):
+        publish(far, files, DELIVERY, "1", held=lost)
+    assert sorted(far.files) == [f"{DELIVERY}/{name}" for name in others]
+    publish(far, files, DELIVERY, "2")
+    assert has_appeared(far, DELIVERY, MARK)
+
+
+def test_who_was_overtaken_before_it_sent_does_not_take_a_delivery_for_remains(files: dict[str, Path]) -> None:
+    far = StandsStill("stat", lambda: publish(far, files, DELIVERY, "2"))
+    with pytest.raises(DeliveryBusy):
+        publish(far, files, DELIVERY, "1", held=lost)
     assert sorted(far.files) == [f"{DELIVERY}/{name}" for name in sorted(files)]
 
 
