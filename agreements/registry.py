@@ -103,6 +103,12 @@ def set_proven(connection: Connection, fingerprint: str, how: ProvenBy, now: dat
     connection.execute(update(recipient_keys).where(unproven).values(proven_at=to_rfc3339(now), proven_by=how))
 
 
+def begin_key(connection: Connection, fingerprint: str, first: datetime, now: datetime) -> None:
+    """Let a key that is not valid yet be so from another moment; one that is in use stays so."""
+    still_to_come = (recipient_keys.c.fingerprint == fingerprint) & (recipient_keys.c.valid_from > to_rfc3339(now))
+    connection.execute(update(recipient_keys).where(still_to_come).values(valid_from=to_rfc3339(first)))
+
+
 def limit_key(connection: Connection, fingerprint: str, until: datetime) -> None:
     """Let a key expire at a moment, unless it does so before."""
     later = recipient_keys.c.valid_until.is_(None) | (recipient_keys.c.valid_until > to_rfc3339(until))

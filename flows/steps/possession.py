@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from agreements import registry
 from agreements.registry import StoredChallenge
 from agreements.standing import KeyPurpose, ProvenBy
-from core.clock import dutch_date, from_rfc3339, to_rfc3339
+from core.clock import dutch_date, dutch_midnight, from_rfc3339, to_rfc3339
 from core.database import reading, writing
 from core.errors import GlaError, KeyNotProven, SignerUnknown
 from core.files import write_file
@@ -30,6 +30,7 @@ from keys.kinds import SealingKey, open_sealer
 from keys.possession import ProofToken, new_token, parse_token, text_to_sign
 from keys.sshsig import Namespace, SshPublicKey, verify_by
 from ledger.vocabulary import Action, Result
+from schemas.rotation import RotationStatement
 
 _FILE_OF = re.compile(r".*-([0-9a-f]{32})\.[a-z0-9]+")  # the id of the challenge stands in its file's name
 _ONCE_MORE = "gla keys add writes a new challenge"
@@ -170,7 +171,8 @@ def _begin_overlap(services: Services, connection: Connection, rotation_id: str,
     """From now on the new key counts too; the old one a while longer, so that nobody is in a hurry."""
     now = services.clock()
     rotation = registry.set_rotation_proven(connection, rotation_id, now)
-    starts = from_rfc3339(registry.key_of(connection, rotation.recipient, rotation.new_fingerprint).valid_from)
+    starts = dutch_midnight(RotationStatement.from_bytes(rotation.statement).valid_from)
+    registry.begin_key(connection, rotation.new_fingerprint, starts, now)
     until = max(now, starts) + timedelta(days=services.settings.registry.overlap_days)
     registry.limit_key(connection, rotation.old_fingerprint, until)
     detail = {

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from sqlalchemy import Connection
+
 from agreements import registry
 from agreements.registry import NewKey, Rotation
 from agreements.standing import KeyPurpose, RecipientKey, Standing
-from core.clock import dutch_date, dutch_midnight
+from core.clock import dutch_date, dutch_midnight, to_rfc3339
 from core.database import reading, writing
 from core.errors import GlaError, KeyUnusable, SignerUnknown, UnusableInput
 from core.ids import new_id
@@ -51,15 +53,15 @@ def rotate(services: Services, recipient: str, statement: bytes, signature: str,
     signer = _signer(services, recipient, statement, signature, actor)
     old, new = _both_keys(services, said)
     rotation = Rotation(new_id(), recipient, said.old_fingerprint, new.fingerprint, signer, statement, signature)
-    added = NewKey(new.fingerprint, KeyPurpose.SEAL, new.kind, str(new), dutch_midnight(said.valid_from), new.not_after)
     challenge = challenge_to_seal_key(services, recipient, new, old)
     with writing(services.engine) as connection:
         now = services.clock()
-        stored = registry.add_key(connection, recipient, added, now)
+        stored = registry.add_key(connection, recipient, _to_register(connection, new, said.valid_from), now)
         rotation = registry.add_rotation(connection, rotation, now)
         if not rotation.proven:
             registry.add_challenge(connection, replace(challenge.stored, rotation=rotation.id))
-        detail = {"old": said.old_fingerprint, "new": stored.fingerprint, "signer": signer, "from": stored.valid_from}
+        first = to_rfc3339(dutch_midnight(said.valid_from))
+        detail = {"old": said.old_fingerprint, "new": stored.fingerprint, "signer": signer, "from": first}
         tell(services, connection, Action.KEY_ROTATED, recipient, actor, detail, Result.INTENDED)
     write_challenges(services, [] if rotation.proven else [challenge])
     return Replacement(said.old_fingerprint, new, said.valid_from, None if rotation.proven else challenge)
@@ -87,6 +89,14 @@ def statement_of(recipient: str, old_fingerprint: str, new_key: SealingKey, vali
     return RotationStatement(
         recipient=recipient, old_fingerprint=old_fingerprint, new_public_key=str(new_key), valid_from=valid_from
     ).to_bytes()
+
+
+def _to_register(connection: Connection, new: SealingKey, first: date) -> NewKey:
+    """A key that is known stays as it is: who sent the statement may hold neither key."""
+    known = registry.find_key(connection, new.fingerprint)
+    if known is not None:
+        return NewKey(known.fingerprint, known.purpose, known.kind, known.public_key)
+    return NewKey(new.fingerprint, KeyPurpose.SEAL, new.kind, str(new), dutch_midnight(first), new.not_after)
 
 
 def _counts(rotation: Rotation, agreement: Agreement, now: datetime) -> bool:
@@ -138,6 +148,11 @@ def _both_keys(services: Services, said: RotationStatement) -> tuple[SealingKey,
         raise KeyUnusable(
             f"key {stored.fingerprint} cannot be replaced by a statement: it is {stored.standing(now)} or not for "
             "sealing: offer a new agreement that names the new key"
+        )
+    if known is not None and known.standing(now) is Standing.EXPIRED:
+        raise KeyUnusable(
+            f"key {known.fingerprint} replaces no other: it was valid until {known.last_day()}; register it with other "
+            "dates (gla keys add), or let the statement name a new key"
         )
     old, new = parse_sealing_key(stored.public_key), as_registered(given, known)
     for key in (old, new):

@@ -98,6 +98,25 @@ class TestRotation:
         assert sealed_to(world) == fingerprints(world.identity)
         assert key(world, world.identity).valid_until is None
 
+    def test_a_statement_that_names_a_known_key_changes_none_of_its_dates_before_it_is_answered(self, world):
+        """Else one signature with an SSH key, and no other proof, could stop a key that is in use, or bring it back."""
+        [added] = register(world.services, "fonds", None, [str(NEW.recipient)], [])
+        prove(world.services, "fonds", returned(world.services, added, NEW))
+        world.conclude()
+        before = key(world, NEW)
+        done = signed_in(world, first=TODAY + timedelta(days=100))
+        assert key(world, NEW) == before
+        prove(world.services, "fonds", returned(world.services, done, world.identity, NEW))
+        assert key(world, NEW) == before, "nor after that: it is in use"
+        assert key(world, world.identity).valid_until == "2026-08-12T22:00:00.000Z"  # 30 days after that first day
+
+    def test_a_later_statement_moves_a_first_day_that_is_still_to_come(self, world):
+        signed_in(world, first=TODAY + timedelta(days=10))
+        done = signed_in(world, first=TODAY + timedelta(days=5))
+        assert key(world, NEW).valid_from == "2026-04-14T22:00:00.000Z"
+        prove(world.services, "fonds", returned(world.services, done, world.identity, NEW))
+        assert key(world, NEW).valid_from == "2026-04-09T22:00:00.000Z"
+
     def test_twice_in_a_row(self, world):
         world.conclude()
         third = generate_identity("hybrid")
@@ -256,6 +275,13 @@ class TestRefused:
         register(world.services, "fonds", None, [str(NEW.recipient)], [])
         revoke(world.services, "fonds", NEW.recipient.fingerprint)
         self.refused(world, errors.UnusableInput, "revoked")
+
+    def test_a_new_key_that_an_operator_limited_is_not_brought_back(self, world):
+        last = Validity(last=date(2026, 4, 20))
+        register(world.services, "fonds", None, [str(NEW.recipient)], [], validity=last)
+        world.at(NOW + timedelta(days=20))
+        self.refused(world, errors.KeyUnusable, "was valid until 2026-04-20")
+        assert key(world, NEW).last_day() == "2026-04-20"
 
     def test_a_new_key_of_another_organisation(self, world):
         register(world.services, "other", "90000103", [str(NEW.recipient)], [])
