@@ -1,18 +1,21 @@
 """The planner: one flow that turns what is due into scheduled runs of `deliver`, which the Prefect UI shows.
 
 It can run as often as it likes: a run is identified by agreement and period, and whatever is triggered twice all the
-same meets the ledger's unique key.
+same meets the ledger's unique key. A run that failed before the ledger had anything of it is begun again.
 """
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from prefect import flow, get_run_logger
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State
 from prefect.states import Scheduled
 
 from core.settings import Settings
 from flows.steps.key_expiry import warn_of_expiry
-from flows.steps.planning import due_deliveries
+from flows.steps.planning import Due, due_deliveries
 from flows.steps.retention import remind
 from flows.wiring import open_services
 
@@ -35,17 +38,33 @@ def plan() -> int:
         logger.warning("not planned: %s", problem)
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("deliver/deliver")
-        for item in due:
-            client.create_flow_run_from_deployment(
-                deployment.id,
-                parameters={
-                    "agreement": item.agreement_id,
-                    "period": str(item.period),
-                    "requested_by": "planning",
-                },
-                state=Scheduled(scheduled_time=item.at),
-                idempotency_key=f"planned {item.agreement_id} {item.period}",
-                tags=["planned"],
-            )
-    logger.info("%d deliveries planned", len(due))
-    return len(due)
+        runs = [(item, _scheduled(client, deployment.id, item)) for item in due]
+    over = [(item, state) for item, state in runs if state.is_final()]
+    for item, state in over:
+        logger.warning(
+            "not planned: %s %s: its run is %s, and is not begun again: run deliver/deliver for it by hand",
+            item.agreement_id, item.period, state.type.value.lower(),
+        )  # fmt: skip
+    logger.info("%d deliveries planned", len(due) - len(over))
+    return len(due) - len(over)
+
+
+def _scheduled(client: SyncPrefectClient, deployment: UUID, item: Due) -> State:
+    """The state of the run that is planned for it. One that failed is planned anew; one that was cancelled is over."""
+    planned: State = Scheduled(scheduled_time=item.at)
+    run = client.create_flow_run_from_deployment(
+        deployment,
+        parameters={
+            "agreement": item.agreement_id,
+            "period": str(item.period),
+            "requested_by": "planning",
+        },
+        state=planned,
+        idempotency_key=f"planned {item.agreement_id} {item.period}",
+        tags=["planned"],
+    )
+    state = run.state or planned
+    if not (state.is_failed() or state.is_crashed()):
+        return state
+    client.set_flow_run_state(run.id, planned)
+    return planned

@@ -149,6 +149,22 @@ def test_planning_becomes_scheduled_runs_once(prefect):
     assert {run["parameters"]["requested_by"] for run in runs} == {"planning"}
 
 
+def test_a_planned_run_that_failed_before_the_ledger_had_anything_of_it_is_planned_again(prefect):
+    planned = [run for run in prefect.runs() if "planned" in run["tags"]]
+    failed, cancelled = (run["id"] for run in planned[:2])
+    for run, state in ((failed, "FAILED"), (cancelled, "CANCELLED")):
+        set_state(prefect, run, type=state, message="LedgerUnavailable")
+    plan = prefect.start("plan/plan")
+    assert prefect.finished(plan)["type"] == "COMPLETED"
+    states = {run["id"]: run["state_type"] for run in prefect.runs() if "planned" in run["tags"]}
+    assert states == {run["id"]: "SCHEDULED" for run in planned} | {cancelled: "CANCELLED"}
+    assert log_of(prefect, plan).count("its run is cancelled, and is not begun again") == 1
+
+
+def set_state(prefect, run, **state):
+    prefect.call("POST", f"/flow_runs/{run}/set_state", {"state": state, "force": True})
+
+
 def test_the_intake_takes_what_a_recipient_sent_and_prefect_learns_nothing_of_it(prefect):
     area = prefect.world.services.incoming_folder / "fonds" / AGREEMENT
     area.mkdir(parents=True)  # as if the agreement had taken participants
