@@ -56,10 +56,16 @@ def begin(ledger: Ledger, delivery_id: str, reason: str | None = None) -> Delive
             why = reason or delivery.reason
             delivery = replace(delivery, state=State.EXPIRED, reason=why, updated_at=ledger.now())
             deliveries.save(connection, delivery, held_by=delivery.token)
-        once = f"expired {delivery.id} {delivery.published_at}"
+        once = _begun(delivery)
         told = {"expires_at": delivery.expires_at, "reason": reason}
         ledger.tell(connection, delivery, Action.DELIVERY_EXPIRED, Result.INTENDED, _ACTOR, told, once=once)
     return delivery
+
+
+def was_begun(engine: Engine, delivery: Delivery) -> bool:
+    """Whether a run before this one recorded that it is being removed: it may be gone since."""
+    with reading(engine) as connection:
+        return events.find_once(connection, _begun(delivery)) is not None
 
 
 def removed(ledger: Ledger, delivery: Delivery, detail: Mapping[str, Any]) -> None:
@@ -86,6 +92,10 @@ def remind(ledger: Ledger, delivery: Delivery, days: int) -> bool:
             delivery.agreement_id, delivery.id, once=once, connection=connection,
         )  # fmt: skip
     return True
+
+
+def _begun(delivery: Delivery) -> str:
+    return f"expired {delivery.id} {delivery.published_at}"
 
 
 def _record(ledger: Ledger, delivery: Delivery, result: Result, detail: Mapping[str, Any], once: str) -> None:

@@ -2,7 +2,8 @@
 
 How long a delivery stays is in its signed manifest (`expirationTime`), which nothing here prolongs; under an agreement
 that is revoked it goes at once. The intent is in the ledger before anything goes, the outcome when it is seen to be
-gone; what cannot be removed now is tried again, and holds up nothing else.
+gone; what cannot be removed now is tried again, and holds up nothing else. A destination where nothing of it is found
+may be another place than where it went: that is a problem, until the next run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from agreements import store
 from agreements.rules import AgreementState
 from core.clock import dutch_date, from_rfc3339, to_rfc3339
 from core.database import reading
-from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
+from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, ReadBackMismatch, unexpected
 from flows.steps.agree import unaltered
 from flows.steps.event_retention import forget_events
 from flows.steps.leftovers import remove_leftovers
@@ -80,13 +81,16 @@ def remove_what_is_over(services: Services) -> Removed:
 
 
 def remove_what_was_revoked(services: Services, agreement_id: str) -> Removed:
-    """Remove all that was published under an agreement that was revoked, until something does not go: then a run of
+    """Remove all that was published under an agreement that was revoked, until its destination fails: then a run of
     `remove_what_is_over` goes on with it.
     """
     done = Removed()
     for delivery in expiry.expired(services.engine, to_rfc3339(services.clock()), [agreement_id]):
-        if delivery.agreement_id == agreement_id and not done.problems:
-            _note(done, delivery, _removed(services, delivery, {agreement_id}))
+        if delivery.agreement_id == agreement_id:
+            outcome = _removed(services, delivery, {agreement_id})
+            _note(done, delivery, outcome)
+            if isinstance(outcome, GlaError) and not isinstance(outcome, ReadBackMismatch):
+                break
     services.checkpoint()
     return done
 
@@ -130,18 +134,24 @@ def _revoked(services: Services) -> set[str]:
 
 def _removed(services: Services, delivery: Delivery, revoked: Collection[str]) -> GlaError | bool:
     """True if it is gone, False if a worker holds it, or why it is not gone."""
+    again = expiry.was_begun(services.engine, delivery)
     begun = expiry.begin(services.ledger, delivery.id, REVOKED if delivery.agreement_id in revoked else None)
     if begun is None:
         return False
-    return _told(services, begun, lambda: _remove_everywhere(services, begun))
+    return _told(services, begun, lambda: _remove_everywhere(services, begun, may_be_gone=again))
 
 
-def _remove_everywhere(services: Services, delivery: Delivery) -> dict[str, object]:
+def _remove_everywhere(services: Services, delivery: Delivery, *, may_be_gone: bool) -> dict[str, object]:
     with reading(services.engine) as connection:
         agreement: Agreement = unaltered(store.get(connection, delivery.agreement_id))
     folder = delivery_folder(delivery.agreement_id, delivery.period, delivery.edition)
     with services.open_destination(agreement) as transport:
         was_there = remove(transport, folder, MANIFEST_NAME)
+    if not (was_there or may_be_gone):
+        raise ReadBackMismatch(
+            f"nothing of it is at the destination {agreement.destination}, where it was published: look whether that "
+            "is the same place, and mounted; the next run takes it for removed"
+        )
     staged = _discard(services.settings.staging_dir / delivery.id, keep=delivery.published_at is None)
     return {"destination": agreement.destination, "was_there": was_there, "was_staged": staged}
 
@@ -149,7 +159,7 @@ def _remove_everywhere(services: Services, delivery: Delivery) -> dict[str, obje
 def _unstaged(services: Services, delivery: Delivery, folder: Path) -> GlaError | bool:
     def discard() -> dict[str, object]:
         if delivery.sealed is not None:  # it may have appeared, and its worker died before it could record that
-            return _remove_everywhere(services, delivery)
+            return _remove_everywhere(services, delivery, may_be_gone=True)
         return {"destination": None, "was_there": False, "was_staged": _discard(folder, keep=True)}
 
     outcome = _told(services, delivery, discard)

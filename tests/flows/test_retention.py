@@ -217,11 +217,29 @@ def test_somebody_elses_staging_folder_beside_it_stays(published: World) -> None
     assert not own.exists()
 
 
-def test_a_delivery_that_was_removed_by_hand_is_recorded_as_gone(published: World) -> None:
+def test_a_destination_that_is_not_mounted_is_not_taken_for_one_from_which_all_is_gone(published: World) -> None:
+    folder = published.services.recipient_folder(RECIPIENT)
+    away = folder.rename(folder.with_name("away"))
+    folder.mkdir()
+    published.at(END)
+    done = remove_what_is_over(published.services)
+    assert done.gone == []
+    assert "nothing of it is at the destination dropzone" in done.problems[0]
+    folder.rmdir()
+    away.rename(folder)
+    assert remove_what_is_over(published.services).gone == [NAME]
+    assert published.visible_files() == []
+    assert [result for result, _ in told(published, "delivery.removed")] == ["failed", "ok"]
+
+
+def test_a_delivery_that_was_removed_by_hand_is_recorded_as_gone_by_the_next_run(published: World) -> None:
     shutil.rmtree(published.published())
     published.at(END)
+    assert len(remove_what_is_over(published.services).problems) == 1
+    assert len(staged(published)) == 1
     assert remove_what_is_over(published.services).gone == [NAME]
-    assert told(published, "delivery.removed")[0][1]["was_there"] is False
+    assert staged(published) == []
+    assert told(published, "delivery.removed")[1][1]["was_there"] is False
 
 
 def test_sealed_bytes_that_never_appeared_go_when_their_manifest_ends(world: World) -> None:

@@ -139,6 +139,14 @@ def test_what_does_not_go_is_hidden_and_told_and_goes_later(both: World, monkeyp
     verify(both.services.engine, [])
 
 
+def test_what_is_not_found_is_told_and_all_else_goes_at_once(both: World) -> None:
+    shutil.rmtree(both.published(1))
+    done = revoke(both)
+    assert done.gone == [f"{AGREEMENT}/2026-03/2"]
+    assert len(done.problems) == 1
+    assert remove_what_is_over(both.services).gone == [f"{AGREEMENT}/2026-03/1"]
+
+
 def test_the_command_says_what_went(both: World) -> None:
     done = run(agreement_command, both, "revoke", AGREEMENT, "--reason", "wrong recipient")
     assert done.exit_code == 0, done.output
@@ -173,6 +181,7 @@ def test_what_a_worker_holds_goes_when_it_is_done(both: World) -> None:
     with pytest.raises(Exception, match="revoked"):
         path.run(both.services, both.order(Mode.REDELIVER, "lost"), revoked_meanwhile)
     assert agreements_seen(both) == {OTHER}
+    assert len(remove_what_is_over(both.services).problems) == 1, "it was lost before"
     assert remove_what_is_over(both.services).gone == [f"{AGREEMENT}/2026-03/2"]
     assert staged(both) == {OTHER}
 
