@@ -39,23 +39,39 @@ class Destinations:
         self._path = config_dir / "destinations.json"
         self._reveal = reveal
 
-    def add(self, destination_id: str, told: Registration) -> None:
-        """Register it, in place of what had the id; `UnusableInput` says what is wrong with it."""
+    def add(self, destination_id: str, told: Registration, *, moved: bool = False) -> None:
+        """Register it, in place of what had the id; `UnusableInput` says what is wrong with it.
+
+        It stays the same place, where earlier deliveries are found and removed, or it `moved` with all that is there.
+        """
         if checked_name(destination_id, "the id of a destination") == DROPZONE:
             raise UnusableInput(f"{DROPZONE} is our own drop zone: choose another id")
         if isinstance(told, S3Registration):
             told.destination(destination_id, 1.0, self._reveal)
         else:
             told.destination(destination_id, 1.0)
-        known = {**self._load(), destination_id: told}
-        content = {name: each.to_json() for name, each in sorted(known.items())}
+        known = self._load()
+        if not moved and _place(known.get(destination_id, told)) != _place(told):
+            raise UnusableInput(
+                f"destination {destination_id} is registered already for another place: choose another id, or say that "
+                "it moved there (--moved), with what was delivered"
+            )
+        content = {name: each.to_json() for name, each in sorted({**known, destination_id: told}.items())}
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_file(self._path, (json.dumps(content, indent=2) + "\n").encode(), mode=0o600)
 
     def add_sftp(
-        self, destination_id: str, uri: str, host_key: str, identity_file: Path, agent: Path | None = None, **more: Any
+        self,
+        destination_id: str,
+        uri: str,
+        host_key: str,
+        identity_file: Path,
+        agent: Path | None = None,
+        *,
+        moved: bool = False,
+        **more: Any,
     ) -> None:
-        """Register an SFTP server; `more` is what else `SftpRegistration` has."""
+        """Register an SFTP server, as `add` does; `more` is what else `SftpRegistration` has."""
         told = SftpRegistration(
             uri=uri,
             host_key=host_key.strip(),
@@ -63,7 +79,7 @@ class Destinations:
             agent=str(agent.resolve()) if agent else "",
             **more,
         )
-        self.add(destination_id, told)
+        self.add(destination_id, told, moved=moved)
 
     def get(self, destination_id: str) -> Registration:
         """What was registered; `UnusableInput` if nothing was."""
@@ -109,3 +125,7 @@ class Destinations:
         except ValidationError:
             pass
         raise UnusableInput(f"{self._path.name} is not a registry: restore it or register the destinations again")
+
+
+def _place(told: Registration) -> tuple[str, str]:
+    return told.uri, told.endpoint if isinstance(told, S3Registration) else ""

@@ -46,22 +46,26 @@ def destination() -> None:
 )
 @click.option("--lock-mode", type=click.Choice(["GOVERNANCE", "COMPLIANCE"]), help="S3: whether anybody can lift that.")
 @click.option("--megabits", type=click.FloatRange(0, min_open=True), help="A second, at most, while we send.")
+@click.option("--moved", is_flag=True, help="ID is at another URI or endpoint now, with all that was delivered there.")
 @click.pass_obj
-def add(settings: Settings, /, destination_id: str, uri: str, megabits: float | None, **given: Any) -> None:
+def add(
+    settings: Settings, /, destination_id: str, uri: str, megabits: float | None, *, moved: bool, **given: Any
+) -> None:
     """Register URI under ID: sftp://USER@HOST[:PORT]/ROOT or s3://BUCKET/PREFIX.
 
-    Of SFTP the host key is pinned: another key stops a delivery. Of S3 the key is read when it is needed. What had the
-    ID is replaced. `gla destination check ID` says whether it can be used.
+    Of SFTP the host key is pinned: another key stops a delivery. Of S3 the key is read when it is needed. An ID that is
+    registered gets the new options; it stays in its place, where earlier deliveries are, unless it --moved. `gla
+    destination check ID` says whether it can be used.
     """
     told = {name: value for name, value in given.items() if value is not None} | {"megabits": megabits}
     destinations = open_destinations(settings)
     if uri.startswith("s3://"):
         _only(told, _S3, needed=("endpoint", "secret"), what="s3://")
-        destinations.add(destination_id, S3Registration(uri=uri, **told))
+        destinations.add(destination_id, S3Registration(uri=uri, **told), moved=moved)
         click.echo(f"destination {destination_id}: registered; next: gla destination check {destination_id}")
         return
     _only(told, _SFTP, needed=("host_key", "identity"), what="sftp://")
-    destinations.add_sftp(destination_id, uri, identity_file=told.pop("identity"), **told)
+    destinations.add_sftp(destination_id, uri, identity_file=told.pop("identity"), moved=moved, **told)
     click.echo(f"destination {destination_id}: registered with a pinned host key")
 
 

@@ -50,6 +50,28 @@ def test_the_commands_that_register_work_as_they_stand(settings: Settings) -> No
     assert (settings.config_dir / "destinations.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_what_has_an_id_stays_where_it_is_unless_it_moved(settings: Settings) -> None:
+    """Else what was delivered would be looked for, and taken for removed, at another server."""
+    host = ("--identity", "/etc/gla/partner", "--host-key", HOST_KEY)
+    bucket = ("--endpoint", "https://s3.example.org", "--secret", "file:archive.key")
+    first, second = "sftp://gla@one.example.org/x", "sftp://gla@two.example.org/x"
+    assert run(settings, "add", "partner", first, *host)[0] == 0
+    assert run(settings, "add", "partner", first, *host, "--megabits", "8")[0] == 0
+    assert run(settings, "add", "archive", "s3://deliveries/x", *bucket)[0] == 0
+    for words in (
+        ("partner", second, *host),
+        ("partner", "s3://deliveries/x", *bucket),
+        ("archive", "s3://deliveries/y", *bucket),
+        ("archive", "s3://deliveries/x", "--endpoint", "https://s3.example.com", *bucket[2:]),
+    ):
+        code, told = run(settings, "add", *words)
+        assert code != 0
+        assert "registered already for another place" in told
+    assert run(settings, "list")[1].split() == ["archive", "s3://deliveries/x", "partner", first]
+    assert run(settings, "add", "partner", second, *host, "--moved")[0] == 0
+    assert second in run(settings, "list")[1]
+
+
 def test_every_number_is_that_of_the_code() -> None:
     s3 = S3Destination.__dataclass_fields__
     assert f"{s3_upload._PART_BYTES // 2**20} MiB go in parts, four at a time" in PAGE

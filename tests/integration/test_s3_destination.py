@@ -523,7 +523,7 @@ def test_a_delivery_that_failed_there_is_resumed_with_the_same_bytes(
     monkeypatch.setattr(s3_client, "_ATTEMPTS", 1)
     services = partner.services
     told = services.destinations.get("partner")
-    services.destinations.add("partner", told.model_copy(update={"endpoint": faulty.url}))
+    services.destinations.add("partner", told.model_copy(update={"endpoint": faulty.url}), moved=True)
     faulty.fails = lambda _number, request: "503" if request.endswith("pakbon.json.age") and "PUT" in request else None
     with pytest.raises(errors.DestinationUnreachable):
         path.run(services, partner.order())

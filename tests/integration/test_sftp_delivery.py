@@ -32,7 +32,8 @@ def partner(world, openssh: OpenSshServer, tmp_path):
 
 def register(world, server, root, host_key=None, port=None, identity=None):
     uri = f"sftp://{server.user}@127.0.0.1:{port or server.port}{root}"
-    world.services.destinations.add_sftp("partner", uri, host_key or server.host_key, identity or server.user_key)
+    keys = (host_key or server.host_key, identity or server.user_key)
+    world.services.destinations.add_sftp("partner", uri, *keys, moved=True)
 
 
 def refused(partner, error_type):
