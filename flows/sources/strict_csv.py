@@ -70,18 +70,20 @@ def _checked_quotes(rows: bytes) -> Places:
 
 
 def _last_end(rows: bytes, quotes: Places) -> int:
-    """Where the last whole row ends; 0 if there is none."""
-    at = max(rows.rfind(b"\n"), rows.rfind(b"\r"))
+    """Where the last whole row ends; 0 if there is none. A CR at the very end may be half of the end of a row."""
+    known = rows.removesuffix(b"\r")
+    at = max(known.rfind(b"\n"), known.rfind(b"\r"))
     if at >= 0 and np.searchsorted(quotes, at) % 2:  # inside a value
-        ends = _outside(rows, quotes, _LF, _CR)
+        ends = _outside(known, quotes, _LF, _CR)
         at = int(ends[-1]) if len(ends) else -1
     return at + 1
 
 
 def _header_end(rows: bytes, quotes: Places) -> int:
-    """Where the header line ends, at the end of `rows` if not before."""
+    """Where the header line ends, at the end of `rows` if not before. CR and LF are not parted."""
     ends = _outside(rows, quotes, _LF, _CR)
     end = int(ends[0]) + 1 if len(ends) else len(rows)
+    end += rows[end - 1 : end + 1] == b"\r\n"
     _require(int(np.count_nonzero(_outside(rows, quotes, _COMMA) < end)) < MOST_COLUMNS)
     return end
 

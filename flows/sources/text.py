@@ -2,7 +2,8 @@
 
 A value that is not exactly of its type becomes null and is counted, per column; the caller decides what that means.
 "Exactly" is strict: a date must be written in the column's format in full, an integer without a decimal point.
-An unquoted empty field is null, a quoted one is the empty text (RFC 4180 leaves this open).
+An unquoted empty field is null, a quoted one is the empty text (RFC 4180 leaves this open). So is an empty line in a
+table of one column; in any other it is no row.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def csv_columns(path: str) -> list[str]:
     with Path(path).open("rb") as file:
         header = next(whole_rows(file), b"")
     options = csv.ReadOptions(use_threads=False)  # a thread that starts while the program ends would abort it
-    return list(_parsed(header, options, csv.ConvertOptions()).column_names)
+    parse = csv.ParseOptions(newlines_in_values=True)
+    return list(csv.read_csv(pa.BufferReader(header), options, parse).column_names)
 
 
 def csv_batches(path: str, plan: ExtractionPlan, unreadable: Unreadable) -> Iterator[pl.DataFrame]:
@@ -44,21 +46,23 @@ def csv_batches(path: str, plan: ExtractionPlan, unreadable: Unreadable) -> Iter
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    options = csv.ReadOptions(column_names=csv_columns(path), block_size=BLOCK_BYTES)
+    names = csv_columns(path)
     with Path(path).open("rb") as file:
         for piece in islice(whole_rows(file), 1, None):
-            frame = pl.DataFrame(pl.from_arrow(_parsed(piece, options, convert)))
+            frame = pl.DataFrame(pl.from_arrow(_parsed(piece, names, convert)))
             frame = _read_columns(frame, [typed[name] for name in rows.columns if name in typed], unreadable)
             frame = _read_columns(frame.filter(keep), [typed[n] for n in typed if n not in rows.columns], unreadable)
             yield frame.select(pl.col(column.source_name).alias(column.name) for column in plan.columns)
 
 
-def _parsed(text: bytes, options: csv.ReadOptions, convert: csv.ConvertOptions) -> pa.Table:
-    """The rows of a piece; none of a piece that is blank, for which Arrow has an error."""
-    if options.column_names and not text.strip(b"\r\n"):
+def _parsed(text: bytes, names: list[str], convert: csv.ConvertOptions) -> pa.Table:
+    """The rows of a piece: an empty line is one where there is one column, and none where there are several."""
+    several = len(names) > 1
+    if several and not text.strip(b"\r\n"):  # for which Arrow has an error
         return pa.table({name: pa.array([], pa.large_string()) for name in convert.include_columns})
-    parse = csv.ParseOptions(newlines_in_values=True)
-    return csv.read_csv(pa.BufferReader(text), read_options=options, parse_options=parse, convert_options=convert)
+    options = csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES)
+    parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=several)
+    return csv.read_csv(pa.BufferReader(text), options, parse, convert)
 
 
 def _read_columns(frame: pl.DataFrame, columns: list[PlannedColumn], unreadable: Unreadable) -> pl.DataFrame:

@@ -234,6 +234,14 @@ def test_text_that_is_not_exactly_of_its_type_is_counted_and_not_converted(tmp_p
     assert str(caught.value) == f"column {name} has 1 values that cannot be read as its type"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_an_empty_line_is_a_null_where_there_is_one_column_and_no_row_where_there_are_two(tmp_path, end):
+    lines = ["s", "", "a", "", '""', "", ""]
+    assert read(text_source(tmp_path, end.join(lines)), plan("s"))["s"].to_list() == [None, "a", None, "", None]
+    lines = ["s,n", "", "a,1", "", ",", ""]
+    assert read(text_source(tmp_path, end.join(lines)), plan("s"))["s"].to_list() == ["a", None]
+
+
 def test_timestamps_with_zone_are_read_as_moments(tmp_path):
     source = text_source(tmp_path, "t\n2026-01-05T00:00:00Z\n2026-01-05T01:00:00+01:00\n2026-01-05 01:00:00\n")
     zoned = ExtractionPlan((PlannedColumn("t", "t", pl.Datetime("us", "Europe/Amsterdam")),))

@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from itertools import pairwise
 
 import pyarrow as pa
 import pytest
@@ -39,6 +40,7 @@ def test_it_is_the_same_wherever_it_is_cut(rows, piece):
     assert b"".join(found) == text
     assert all(WHOLE_ROW.fullmatch(each.decode()) for each in found)
     assert all(len(each) <= 2 * piece for each in found)
+    assert not any(before.endswith(b"\r") and after.startswith(b"\n") for before, after in pairwise(found))
 
 
 @pytest.mark.parametrize("data", [b'n,s\n1,"x\n', b'n,s\n1,"x"y\n', b'n,s\n1,x"y"\n', b'n,s\n1,"x" \n', b"n,s\n1,\0\n"])

@@ -3,6 +3,7 @@
 import gzip
 import io
 from datetime import date, datetime, time
+from functools import partial
 from typing import get_args
 
 import duckdb
@@ -14,10 +15,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+import flows.sources.text
 from core.errors import RowsInvalid
 from core.period import Period
 from flows.sources.files import FileSource
 from flows.sources.plan import ExtractionPlan, planned_columns
+from flows.sources.strict_csv import whole_rows
 from flows.steps.formats import CONTENT_TYPES, row_format
 from flows.steps.staging import DigestingWriter
 from schemas.agreement import FileFormat
@@ -177,6 +180,27 @@ def test_csv_is_read_back_by_the_contract_that_it_was_written_under(tmp_path, na
     found = pl.concat(FileSource("t", path).batches(plan, lambda *it: lost.append(it)))
     assert_frame_equal(found, rows)
     assert lost == []
+
+
+ROWS_OF_ONE = [["a", None, "", None, "b\r\nc", None, None, 'd "e"', None], [None], [None] * 9, [""], ["a"]]
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("values", ROWS_OF_ONE)
+def test_the_nulls_of_a_table_of_one_column_are_read_back_wherever_the_pieces_are_cut(
+    tmp_path, monkeypatch, values, end
+):
+    """Such a null is an empty line, and nothing else tells it."""
+    agreement = an_agreement([COUNTED[1]], format="csv")
+    rows = one(COUNTED[1], *values, dtype=pl.String)
+    content = written(agreement, rows).replace(b"\r\n", end)
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    plan = ExtractionPlan(planned_columns(compile_table(agreement.contract.table)), parse_filter(None), MARCH)
+    expected = rows.with_columns(pl.col("s").str.replace("\r\n", end.decode(), literal=True))
+    for piece in range(16, max(17, len(content)) + 1):
+        monkeypatch.setattr(flows.sources.text, "whole_rows", partial(whole_rows, piece=piece))
+        assert_frame_equal(pl.concat(FileSource("t", path).batches(plan)), expected)
 
 
 LOSSES = {
