@@ -60,9 +60,15 @@ def _parsed(text: bytes, names: list[str], convert: csv.ConvertOptions) -> pa.Ta
     several = len(names) > 1
     if several and not text.strip(b"\r\n"):  # for which Arrow has an error
         return pa.table({name: pa.array([], pa.large_string()) for name in convert.include_columns})
-    options = csv.ReadOptions(column_names=names, block_size=BLOCK_BYTES)
+    options = csv.ReadOptions(column_names=names, block_size=_block_bytes(text))
     parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=several)
     return csv.read_csv(pa.BufferReader(text), options, parse, convert)
+
+
+def _block_bytes(text: bytes) -> int:
+    """Where a block ends between CR and LF, Arrow drops the LF, also inside a value: then all of the text is one."""
+    parted = any(text[at - 1 : at + 1] == b"\r\n" for at in range(BLOCK_BYTES, len(text), BLOCK_BYTES))
+    return len(text) if parted else BLOCK_BYTES
 
 
 def _read_columns(frame: pl.DataFrame, columns: list[PlannedColumn], unreadable: Unreadable) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import flows.sources.base
+import flows.sources.text
 from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
 from core.period import Period
 from flows.sources.files import ExtractionPlan, FileSource, PlannedColumn
@@ -240,6 +241,13 @@ def test_an_empty_line_is_a_null_where_there_is_one_column_and_no_row_where_ther
     assert read(text_source(tmp_path, end.join(lines)), plan("s"))["s"].to_list() == [None, "a", None, "", None]
     lines = ["s,n", "", "a,1", "", ",", ""]
     assert read(text_source(tmp_path, end.join(lines)), plan("s"))["s"].to_list() == ["a", None]
+
+
+@pytest.mark.parametrize("block", range(12, 40))
+def test_the_end_of_a_line_in_a_value_is_kept_wherever_the_parser_cuts_its_blocks(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(flows.sources.text, "BLOCK_BYTES", block)
+    source = text_source(tmp_path, 's,n\r\n"a\r\nb",1\r\n"\r\n",2\r\n,3\r\n"c\r\n\r\nd",4\r\n')
+    assert read(source, plan("s"))["s"].to_list() == ["a\r\nb", "\r\n", None, "c\r\n\r\nd"]
 
 
 def test_timestamps_with_zone_are_read_as_moments(tmp_path):
