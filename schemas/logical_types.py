@@ -56,6 +56,7 @@ _JDK = {  # the letters of a JDK DateTimeFormatter that have one meaning; longes
     "yyyy": "%Y", "uuuu": "%Y", "SSSSSSSSS": "%9f", "SSSSSS": "%6f", "SSS": "%3f", "XXX": "%:z",
     "xxx": "%:z", "xx": "%z", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S", "Z": "%z",
 }  # fmt: skip
+_OFFSETS = ("%z", "%:z")
 
 
 def check_options(column: Column) -> None:
@@ -86,7 +87,8 @@ def canonical_dtype(column: Column) -> pl.DataType:
     if column.properties:
         return pl.Struct({name: canonical_dtype(each) for name, each in column.properties.items()})
     if column.logical_type == "timestamp":
-        return pl.Datetime("us", default_timezone(column) if column.options.get("timezone") else None)
+        has_zone = column.options.get("timezone", has_offset(text_format(column) or ""))
+        return pl.Datetime("us", default_timezone(column) if has_zone else None)
     if column.logical_type == "integer":
         return pl.UInt64() if column.options.get("format") in ("u64", "u128") else pl.Int64()
     if column.logical_type == "number" and column.options.get("format") == "f32":
@@ -164,6 +166,11 @@ def text_format(column: Column) -> str | None:
         else:
             raise UnusableInput(f"column {column.name} has a format with parts that are not supported")
     return out
+
+
+def has_offset(form: str) -> bool:
+    """Whether a form of `text_format` tells the offset from UTC."""
+    return any(each in form for each in _OFFSETS)
 
 
 def read_literal(column: Column, value: Any) -> Any:

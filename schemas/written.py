@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from core.errors import UnusableInput
-from schemas.logical_types import text_format
+from schemas.logical_types import has_offset, text_format
 from schemas.table import Column
 
-OFFSETS = ("%z", "%:z")
 _DAY = ("%Y", "%m", "%d")
 _CLOCK = ("%H", "%M", "%S", "%3f", "%6f", "%9f")
 _READ_BACK = ("", "%H%M", "%H%M%S")  # of the first three: Polars reads no hour without its minutes
@@ -14,6 +16,7 @@ _MOMENTS = ("date", "time", "timestamp")
 _WIDTHS = {
     "%Y": 4, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2, "%3f": 3, "%6f": 6, "%9f": 9, "%:z": 6, "%z": 5, "%%": 1,
 }  # fmt: skip
+_PATTERNS = {"%S": "[0-5][0-9]", "%:z": "[+-][0-9]{2}:[0-9]{2}", "%z": "[+-][0-9]{4}", "%%": "%"}  # no leap second
 
 
 def written_form(column: Column) -> str | None:
@@ -27,7 +30,7 @@ def written_form(column: Column) -> str | None:
     form = text_format(column)
     if form is None:
         return None
-    if column.logical_type != "timestamp" and any(each in form for each in OFFSETS):
+    if column.logical_type != "timestamp" and has_offset(form):
         raise UnusableInput(f"column {column.name} is a {column.logical_type}, and its format has an offset")
     foreign = {"date": _CLOCK, "time": _DAY}.get(column.logical_type, ())
     clock = "".join(each for each in _CLOCK[:3] if each in form)
@@ -40,8 +43,24 @@ def written_form(column: Column) -> str | None:
 
 def form_width(form: str) -> int:
     """How many characters a value has in a form of `written_form`, for the years 0000 to 9999."""
-    width = 0
+    return sum(_WIDTHS.get(token, 1) for token in _tokens(form))
+
+
+def form_pattern(form: str) -> str:
+    """What has exactly these characters at these places, as a regular expression without ends.
+
+    >>> form_pattern("%Y%m%d_%H")
+    '[0-9]{4}[0-9]{2}[0-9]{2}_[0-9]{2}'
+    """
+    return "".join(_pattern(token) for token in _tokens(form))
+
+
+def _pattern(token: str) -> str:
+    return _PATTERNS.get(token) or (f"[0-9]{{{_WIDTHS[token]}}}" if token in _WIDTHS else re.escape(token))
+
+
+def _tokens(form: str) -> Iterator[str]:
     while form:
         token = next((each for each in _WIDTHS if form.startswith(each)), form[0])
-        width, form = width + _WIDTHS.get(token, 1), form[len(token) :]
-    return width
+        yield token
+        form = form[len(token) :]

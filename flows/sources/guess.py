@@ -10,7 +10,7 @@ import polars as pl
 SAMPLE_ROWS = 10_000
 _IDENTIFIER_DIGITS = 6
 _WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
-_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6}0{0,3})?"
 _FORMS: tuple[tuple[str, pl.DataType], ...] = (
     (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", pl.Date()),
     (rf"^{_MOMENT}$", pl.Datetime("us")),

@@ -18,9 +18,13 @@ from pyarrow import csv
 
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from flows.sources.strict_csv import whole_rows
+from schemas.logical_types import has_offset
+from schemas.written import form_pattern
 
 BLOCK_BYTES = 4 * 1024 * 1024  # of a piece, parsed on several cores
-_ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?$"
+_ISO_TIMESTAMP = (  # without leap seconds; more than six decimals are zeros
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6}0{0,3})?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
+)
 
 
 def csv_columns(path: str) -> list[str]:
@@ -100,15 +104,32 @@ def read_text(text: pl.Expr, column: PlannedColumn) -> pl.Expr:
 
 
 def _read_formatted(text: pl.Expr, dtype: pl.DataType, form: str) -> pl.Expr:
+    zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+    if has_offset(form):
+        return _read_with_offset(text, form).dt.convert_time_zone(zone or "UTC")
+    if zone is not None:
+        return _in_zone(_read_exact(text, pl.Datetime("us"), form), zone)
+    return _read_exact(text, dtype, form)
+
+
+def _read_exact(text: pl.Expr, dtype: pl.DataType, form: str) -> pl.Expr:
     """Parse, and accept only what is written back as the same text: chrono by itself takes 2026-1-5 for a date."""
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        if not form.endswith("z"):
-            naive = text.str.strptime(pl.Datetime("us"), form, strict=False)
-            local = naive.dt.replace_time_zone(dtype.time_zone, ambiguous="null", non_existent="null")
-            return pl.when(naive.dt.to_string(form) == text).then(local)
-        return text.str.strptime(pl.Datetime("us", "UTC"), form, strict=False).dt.convert_time_zone(dtype.time_zone)
     parsed = text.str.strptime(dtype, form, strict=False)  # type: ignore[arg-type]  # Date, Time or Datetime
     return pl.when(parsed.dt.to_string(form) == text).then(parsed)
+
+
+def _read_with_offset(text: pl.Expr, form: str) -> pl.Expr:
+    """Moments in UTC. Their offset is not kept, so that they cannot be written back. UTC may be Z, as in the JDK."""
+    form = form.replace("%9f", "%6f000")
+    before, offset, after = map(form_pattern, form.partition("%:z"))
+    if offset:
+        text = text.str.replace(f"^({before})Z({after})$", "${1}+00:00${2}")
+    exact = pl.when(text.str.contains(f"^{before}{offset}{after}$")).then(text)
+    return exact.str.strptime(pl.Datetime("us", "UTC"), form, strict=False)
+
+
+def _in_zone(naive: pl.Expr, zone: str) -> pl.Expr:
+    return naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
 
 
 def _read_timestamp(text: pl.Expr, dtype: pl.Datetime) -> pl.Expr:
@@ -120,5 +141,4 @@ def _read_timestamp(text: pl.Expr, dtype: pl.Datetime) -> pl.Expr:
     zoned = iso.str.replace(r"Z$", "+00:00").str.strptime(
         pl.Datetime("us", "UTC"), "%Y-%m-%dT%H:%M:%S%.f%z", strict=False
     )
-    local = naive.dt.replace_time_zone(dtype.time_zone, ambiguous="null", non_existent="null")
-    return zoned.dt.convert_time_zone(dtype.time_zone).fill_null(local)
+    return zoned.dt.convert_time_zone(dtype.time_zone).fill_null(_in_zone(naive, dtype.time_zone))

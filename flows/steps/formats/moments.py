@@ -9,14 +9,14 @@ digits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from core.errors import RowsInvalid
-from schemas.logical_types import default_timezone
+from schemas.logical_types import default_timezone, has_offset
 from schemas.table import Column, Table
-from schemas.written import OFFSETS, written_form
+from schemas.written import written_form
 
 _TIME = "%H:%M:%S%.f"  # ISO 8601; a fraction only where there is one
 
@@ -31,12 +31,21 @@ class Moment:
 
 
 def moments(table: Table, stored: Mapping[str, pl.DataType]) -> list[Moment]:
-    """The columns of a table whose text is not the one that Polars writes by itself, stored as `stored`."""
-    return [
-        moment(column, stored[column.name], form)
-        for column in table.columns
-        if (form := written_form(column) or (_TIME if column.logical_type == "time" else None)) is not None
-    ]
+    """The columns of a table, stored as `stored`, whose text is not the one that Polars writes, or may lose something.
+
+    A timestamp is read from text in microseconds.
+    """
+    return [found for column in table.columns if (found := _as_text(column, stored[column.name])) is not None]
+
+
+def _as_text(column: Column, dtype: pl.DataType) -> Moment | None:
+    form = written_form(column) or (_TIME if column.logical_type == "time" else None)
+    found = None if form is None else moment(column, dtype, form)
+    if not (isinstance(dtype, pl.Datetime) and dtype.time_unit == "ns"):
+        return found
+    value = pl.col(column.name)
+    finer = value.dt.nanosecond() % 1_000 != 0
+    return Moment(column.name, value, finer) if found is None else replace(found, lost=found.lost | finer)
 
 
 def moment(column: Column, dtype: pl.DataType, form: str) -> Moment:
@@ -53,13 +62,12 @@ def moment(column: Column, dtype: pl.DataType, form: str) -> Moment:
 
 def _timestamp(column: Column, dtype: pl.Datetime, form: str) -> Moment:
     value, zone = pl.col(column.name), default_timezone(column)
-    has_offset = any(token in form for token in OFFSETS)
     if dtype.time_zone is not None:
         local = value.dt.convert_time_zone(zone)
     else:
-        local = _in_zone(value, zone) if has_offset else value
+        local = _in_zone(value, zone) if has_offset(form) else value
     text = local.dt.to_string(form)
-    if has_offset:
+    if has_offset(form):
         back = text.str.strptime(pl.Datetime(dtype.time_unit, "UTC"), form, strict=False).dt.convert_time_zone(zone)
     else:
         naive = text.str.strptime(pl.Datetime(dtype.time_unit), form, strict=False)
@@ -85,5 +93,5 @@ def require_exact(agreement_id: str, frame: pl.DataFrame, found: Sequence[Moment
     if told:
         raise RowsInvalid(
             f"agreement {agreement_id}: values that their format cannot hold in {', '.join(told)}: mend the source, or "
-            "agree on a format with more parts"
+            "agree on a format with more parts or on Parquet"
         )

@@ -1,6 +1,6 @@
 """Files as sources: exactly the planned columns and rows, in a stable order, one snapshot, errors without data."""
 
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +11,10 @@ import flows.sources.text
 from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
 from core.period import Period
 from flows.sources.files import ExtractionPlan, FileSource, PlannedColumn
+from flows.sources.plan import planned_columns
+from schemas.compiler import compile_table
 from schemas.filters import parse_filter
+from schemas.table import Column, Table
 
 FRAME = pl.DataFrame(
     {
@@ -219,6 +222,7 @@ def test_csv_is_read_as_the_contract_types_it(tmp_path):
         *[("b", text) for text in ("TRUE", "1", "ja", "t")],
         *[("d", text) for text in ("2026-1-5", "05-01-2026", "2026-02-30", "20260105", "2026-01-05 ", "2026-01-05T00")],
         *[("t", text) for text in ("2026-01-05", "2026-01-05T25:00:00", "2026-01-05T00:00:00+01:00")],
+        *[("t", f"2016-12-31T23:59:{text}") for text in ("60", "60.5", "59.1234567", "59.123456001")],
         *[("c", text) for text in ("12:00", "25:00:00", "noon")],
         *[("k", text) for text in ("2026-01-05", "20260230", "202615", "00000000")],
     ],
@@ -233,6 +237,66 @@ def test_text_that_is_not_exactly_of_its_type_is_counted_and_not_converted(tmp_p
     with pytest.raises(RowsInvalid, match=f"column {name} has 1 values") as caught:
         read(source, one)
     assert str(caught.value) == f"column {name} has 1 values that cannot be read as its type"
+
+
+def test_decimals_beyond_microseconds_may_be_zeros(tmp_path):
+    source = text_source(tmp_path, "t\n2026-01-05T00:00:00.1200000\n2026-01-05T00:00:00.120000000\n")
+    frame = read(source, ExtractionPlan((PlannedColumn("t", "t", pl.Datetime("us")),)))
+    assert frame["t"].to_list() == [datetime.fromisoformat("2026-01-05T00:00:00.12")] * 2
+
+
+def in_form(tmp_path, form, *texts):
+    """The moments of texts in a form of a contract, in UTC."""
+    column = Column("t", "t", "timestamp", {"timezone": True, "format": form})
+    source = text_source(tmp_path, "t\n" + "".join(f'"{text}"\n' for text in texts))
+    plan = ExtractionPlan(planned_columns(compile_table(Table("x", (column,)))))
+    return read(source, plan, lambda _column, _count: None)["t"].to_list()
+
+
+FIRST = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("form", "texts"),
+    [
+        ("yyyy-MM-dd'T'HH:mm:ssXXX", ["2026-03-01T01:00:00+01:00", "2026-03-01T00:00:00Z"]),
+        ("yyyy-MM-dd HH:mm:ssxx", ["2026-03-01 01:00:00+0100", "2026-02-28 20:30:00-0330"]),
+        ("xx yyyyMMddHHmmss", ["+0100 20260301010000"]),
+        ("XXX yyyyMMddHHmmss.SSS", ["+01:00 20260301010000.000", "Z 20260301000000.000"]),
+        ("yyyyMMddHHmmssSSSSSSSSSZ", ["20260301010000000000000+0100"]),
+    ],
+)
+def test_a_format_may_have_an_offset_anywhere(tmp_path, form, texts):
+    assert in_form(tmp_path, form, *texts) == [FIRST] * len(texts)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        *[
+            ("yyyy-MM-dd'T'HH:mm:ssXXX", f"{day}T{time}")
+            for day, time in [
+                ("2026-3-1", "0:0:0+01:00"),
+                ("2026- 3- 1", "00:00:00+01:00"),
+                ("2026-02-30", "00:00:00+01:00"),
+                ("2026-03-01", "00:00:00+0100"),
+                ("2026-03-01", "00:00:00 +01:00"),
+                ("2026-03-01", "00:00:00+01"),
+                ("2026-03-01", "00:00:00"),
+                ("2026-03-01", "24:00:00+01:00"),
+                ("2026-03-01", "23:59:60Z"),
+                ("2026-03-01", "00:00:00+99:00"),
+                ("2026-03-01", "00:00:00z"),
+            ]
+        ],
+        ("yyyy-MM-dd HH:mm:ssxx", "2026-03-01 00:00:00Z"),
+        ("yyyy-MM-dd HH:mm:ssxx", "2026-03-01 00:00:00+01:00"),
+        ("yyyyMMddHHmmssSSSSSSSSSZ", "20260301010000000000001+0100"),
+        ("yyyy-MM-dd HH.mm.ssxx", "2026-03-01 00:00:00+0100"),
+    ],
+)
+def test_text_that_is_not_exactly_in_a_format_with_an_offset_is_unreadable(tmp_path, form, text):
+    assert in_form(tmp_path, form, text) == [None]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -163,6 +163,18 @@ ROUND_TRIPS = {
             pl.col("t").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Amsterdam")
         ),
     ),
+    "timestamp with an offset before it": (
+        timed(timezone=True, defaultTimezone="Europe/Amsterdam", format="xx yyyyMMddHHmmss"),
+        one({"name": "t"}, at("2026-10-25T00:30:00"), at("2026-10-25T01:30:00"), None).select(
+            pl.col("t").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Amsterdam")
+        ),
+    ),
+    "timestamp whose format alone says that it has a zone": (
+        timed(format="yyyy-MM-dd HH:mmXXX", defaultTimezone="Europe/Amsterdam"),
+        one({"name": "t"}, at("2026-10-25T00:30:00"), at("2026-10-25T01:30:00"), None).select(
+            pl.col("t").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Amsterdam")
+        ),
+    ),
     "float": ({"name": "t", "logicalType": "number"}, one({"name": "t"}, 1.0, 1e-7, -1e300, 0.1, None)),
     "boolean": ({"name": "t", "logicalType": "boolean"}, one({"name": "t"}, True, False, None)),
 }
@@ -230,6 +242,15 @@ def test_a_moment_that_its_format_cannot_hold_refuses_the_delivery_and_is_not_to
     with pytest.raises(RowsInvalid, match=r"GLA-1: .* cannot hold in t \(1\)") as caught:
         written(an_agreement([column], format="csv.zst"), rows)
     assert "2026" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"timezone": True}, {"format": "yyyyMMddHHmmssSSSSSSSSS"}])
+def test_csv_refuses_a_timestamp_that_is_finer_than_it_is_read_back(options):
+    agreement = an_agreement([timed(**options)], format="csv")
+    stored = pl.Datetime("ns", "UTC" if options.get("timezone") else None)
+    assert b"000001000" in written(agreement, one({"name": "t"}, 1_000, None, dtype=stored))
+    with pytest.raises(RowsInvalid, match=r"cannot hold in t \(2\)"):
+        written(agreement, one({"name": "t"}, 1_001, 7, None, dtype=stored))
 
 
 def test_fixed_width_without_rows_is_its_header_and_a_trailer_that_counts_none():
