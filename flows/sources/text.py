@@ -22,6 +22,7 @@ from schemas.logical_types import has_offset
 from schemas.written import form_pattern
 
 BLOCK_BYTES = 4 * 1024 * 1024  # of a piece, parsed on several cores
+_ISO_TIME = r"^[0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?$"
 _ISO_TIMESTAMP = (  # without leap seconds; more than six decimals are zeros
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6}0{0,3})?(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 )
@@ -96,11 +97,17 @@ def read_text(text: pl.Expr, column: PlannedColumn) -> pl.Expr:
         )
     if dtype == pl.Boolean:
         return text.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
-    if column.text_format is not None:
-        return _read_formatted(text, dtype, column.text_format)
+    return _read_moment(text, dtype, column.text_format)
+
+
+def _read_moment(text: pl.Expr, dtype: pl.DataType, form: str | None) -> pl.Expr:
+    if form is not None:
+        return _read_formatted(text, dtype, form)
     if isinstance(dtype, pl.Datetime):
         return _read_timestamp(text, dtype)
-    return _read_formatted(text, dtype, "%Y-%m-%d" if dtype == pl.Date else "%H:%M:%S")
+    if dtype == pl.Time:
+        return pl.when(text.str.contains(_ISO_TIME)).then(text.str.strptime(pl.Time, "%H:%M:%S%.f", strict=False))
+    return _read_exact(text, dtype, "%Y-%m-%d")
 
 
 def _read_formatted(text: pl.Expr, dtype: pl.DataType, form: str) -> pl.Expr:

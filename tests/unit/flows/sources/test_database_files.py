@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from datetime import time
 
 import duckdb
 import polars as pl
@@ -61,6 +62,11 @@ def test_sqlite_values_of_another_type_than_declared_are_null_and_counted(sqlite
     assert source.schema()["n"] == pl.Unknown
     with pytest.raises(UnusableInput, match="column n as a type"):
         list(source.batches(plan("n")))
+
+
+def test_sqlite_time_may_have_a_fraction(sqlite):
+    source = sqlite("CREATE TABLE t (c TIME)", "INSERT INTO t VALUES ('13:45:00'), ('13:45:00.500')")
+    assert pl.concat(source.batches(plan("c")))["c"].to_list() == [time(13, 45), time(13, 45, 0, 500_000)]
 
 
 def test_sqlite_row_is_not_lost_in_silence_for_a_value_that_cannot_be_compared(sqlite):

@@ -223,7 +223,8 @@ def test_csv_is_read_as_the_contract_types_it(tmp_path):
         *[("d", text) for text in ("2026-1-5", "05-01-2026", "2026-02-30", "20260105", "2026-01-05 ", "2026-01-05T00")],
         *[("t", text) for text in ("2026-01-05", "2026-01-05T25:00:00", "2026-01-05T00:00:00+01:00")],
         *[("t", f"2016-12-31T23:59:{text}") for text in ("60", "60.5", "59.1234567", "59.123456001")],
-        *[("c", text) for text in ("12:00", "25:00:00", "noon")],
+        *[("c", text) for text in ("12:00", "24:00:00", "12:60:00", "23:59:60", "1:2:3", "12:00:00.", "noon")],
+        ("c", "12:00:00.1234567890"),
         *[("k", text) for text in ("2026-01-05", "20260230", "202615", "00000000")],
     ],
 )
@@ -243,6 +244,13 @@ def test_decimals_beyond_microseconds_may_be_zeros(tmp_path):
     source = text_source(tmp_path, "t\n2026-01-05T00:00:00.1200000\n2026-01-05T00:00:00.120000000\n")
     frame = read(source, ExtractionPlan((PlannedColumn("t", "t", pl.Datetime("us")),)))
     assert frame["t"].to_list() == [datetime.fromisoformat("2026-01-05T00:00:00.12")] * 2
+
+
+def test_a_time_may_have_a_fraction(tmp_path):
+    source = text_source(tmp_path, "c\n13:45:00\n13:45:00.5\n13:45:00.500000\n00:00:00.000000001\n23:59:59.999999999\n")
+    frame = read(source, ExtractionPlan((PlannedColumn("c", "c", pl.Time()),)))
+    day = 24 * 3600 * 10**9
+    assert frame["c"].to_physical().to_list() == [49_500 * 10**9, *[49_500_500_000_000] * 2, 1, day - 1]
 
 
 def in_form(tmp_path, form, *texts):

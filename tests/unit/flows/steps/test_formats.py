@@ -139,7 +139,10 @@ ROUND_TRIPS = {
         {"name": "t", "logicalType": "date", "logicalTypeOptions": {"format": "dd-MM-yyyy"}},
         one({"name": "t"}, date(2026, 3, 1), None),
     ),
-    "time": ({"name": "t", "logicalType": "time"}, one({"name": "t"}, time(1, 2, 3), None)),
+    "time": (
+        {"name": "t", "logicalType": "time"},
+        one({"name": "t"}, time(1, 2, 3), time(13, 45, 0, 500_000), time(0, 0, 0, 1), None),
+    ),
     "timestamp": (timed(), one({"name": "t"}, at("2026-03-01T01:02:03.000004"), None)),
     "timestamp in a form": (
         timed(format="yyyyMMddHHmmss"),
