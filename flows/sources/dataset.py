@@ -22,6 +22,7 @@ from flows.sources.guess import guessed_types
 from flows.sources.parquet import polars_types, scanned
 from flows.sources.partitions import Partition, chosen, partitions, without_keys
 from flows.sources.plan import ExtractionPlan, Unreadable
+from flows.sources.values import all_possible
 
 T = TypeVar("T")
 
@@ -123,7 +124,8 @@ class DatasetSource:
         rows = without_keys(plan.source_filter, found[0].values)
         keep = rows.expression(plan.period, stored)
         for partition, constants in chosen(found, plan, unreadable):
-            yield from scanned(self.place.scan(partition.files), plan.columns, keep, constants)
+            for frame in scanned(self.place.scan(partition.files), plan.columns, keep, constants):
+                yield all_possible(frame, unreadable)
 
     def _types(self, first: Partition) -> dict[str, pl.DataType]:
         types = polars_types(self.place.schema(first.files[0]))

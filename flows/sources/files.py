@@ -29,6 +29,7 @@ from flows.sources.guess import SAMPLE_ROWS, guessed_types
 from flows.sources.parquet import fast_frames, row_count, stored_types, verified_frames
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from flows.sources.text import csv_batches, csv_columns
+from flows.sources.values import all_possible
 
 __all__ = ["ExtractionPlan", "FileSource", "PlannedColumn", "Unreadable"]
 
@@ -108,7 +109,8 @@ class FileSource:
     ) -> Iterator[pl.DataFrame]:
         if self.kind == "csv":
             return csv_batches(str(self.path), plan, unreadable)
-        return (verified_frames if self.verify else fast_frames)(self._files(), plan, stored)
+        frames = (verified_frames if self.verify else fast_frames)(self._files(), plan, stored)
+        return (all_possible(frame, unreadable) for frame in frames)
 
     def _files(self) -> list[Path]:
         if not self.path.is_dir():

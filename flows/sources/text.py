@@ -18,6 +18,7 @@ from pyarrow import csv
 
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 from flows.sources.strict_csv import whole_rows
+from flows.sources.values import possible
 from schemas.logical_types import has_offset
 from schemas.written import form_pattern
 
@@ -78,7 +79,8 @@ def _block_bytes(text: bytes) -> int:
 
 def _read_columns(frame: pl.DataFrame, columns: list[PlannedColumn], unreadable: Unreadable) -> pl.DataFrame:
     typed = [column for column in columns if column.dtype != pl.String]
-    read = frame.with_columns(read_text(pl.col(each.source_name), each).alias(each.source_name) for each in typed)
+    values = (read_text(pl.col(each.source_name), each).alias(each.source_name) for each in typed)
+    read = frame.lazy().with_columns(values).collect()  # lazy: what occurs twice in an expression is read once
     for column in typed:
         lost = read[column.source_name].null_count() - frame[column.source_name].null_count()
         if lost:
@@ -97,7 +99,7 @@ def read_text(text: pl.Expr, column: PlannedColumn) -> pl.Expr:
         )
     if dtype == pl.Boolean:
         return text.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
-    return _read_moment(text, dtype, column.text_format)
+    return possible(_read_moment(text, dtype, column.text_format), dtype)
 
 
 def _read_moment(text: pl.Expr, dtype: pl.DataType, form: str | None) -> pl.Expr:

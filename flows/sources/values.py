@@ -1,10 +1,12 @@
-"""Values that a database can hold and a type of ours cannot: infinite moments, years outside 1 to 9999, 24:00."""
+"""Values that a source can hold and a type of ours cannot: infinite moments, years outside 1 to 9999, 24:00."""
 
 from __future__ import annotations
 
 from datetime import date
 
 import polars as pl
+
+from flows.sources.plan import Unreadable
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAYS = (date(1, 1, 1).toordinal() - _EPOCH, date(9999, 12, 31).toordinal() - _EPOCH)
@@ -17,10 +19,24 @@ def without_impossible(values: pl.Series) -> pl.Series:
     bounds = _bounds(values.dtype)
     if bounds is None or values.is_empty():
         return values
-    stored = values.to_physical()
-    if stored.is_between(*bounds).all():
+    if values.to_physical().is_between(*bounds).all():
         return values
-    return pl.select(pl.when(stored.is_between(*bounds)).then(stored).cast(values.dtype)).to_series()
+    return values.to_frame().select(possible(pl.first(), values.dtype)).to_series()
+
+
+def possible(values: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """The same as an expression."""
+    bounds = _bounds(dtype)
+    return values if bounds is None else pl.when(values.to_physical().is_between(*bounds)).then(values)
+
+
+def all_possible(frame: pl.DataFrame, unreadable: Unreadable) -> pl.DataFrame:
+    """The same of every column; `unreadable` hears of what is lost by it. Arrays and objects are not looked into."""
+    read = [without_impossible(values) for values in frame]
+    for before, after in zip(frame, read, strict=True):
+        if lost := after.null_count() - before.null_count():
+            unreadable(after.name, lost)
+    return frame.with_columns(read)
 
 
 def _bounds(dtype: pl.DataType) -> tuple[int, int] | None:

@@ -69,6 +69,13 @@ def test_sqlite_time_may_have_a_fraction(sqlite):
     assert pl.concat(source.batches(plan("c")))["c"].to_list() == [time(13, 45), time(13, 45, 0, 500_000)]
 
 
+def test_sqlite_day_beyond_the_years_of_a_type_is_null_and_counted(sqlite):
+    source = sqlite("CREATE TABLE t (d DATE)", "INSERT INTO t VALUES ('+10000-01-01'), ('-0044-03-15'), ('0000-01-01')")
+    lost = {}
+    assert pl.concat(source.batches(plan("d"), lost.__setitem__))["d"].to_list() == [None] * 3
+    assert lost == {"d": 3}
+
+
 def test_sqlite_row_is_not_lost_in_silence_for_a_value_that_cannot_be_compared(sqlite):
     source = sqlite("CREATE TABLE t (i INTEGER)", "INSERT INTO t VALUES (1), ('two'), (3)")
     with pytest.raises(RowsInvalid, match="column i has 1 values"):

@@ -10,6 +10,7 @@ import flows.sources.base
 import flows.sources.text
 from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
 from core.period import Period
+from flows.sources.dataset import DatasetSource, LocalPlace
 from flows.sources.files import ExtractionPlan, FileSource, PlannedColumn
 from flows.sources.plan import planned_columns
 from schemas.compiler import compile_table
@@ -221,6 +222,8 @@ def test_csv_is_read_as_the_contract_types_it(tmp_path):
         *[("f", text) for text in ("nan", "inf", "1,5", "1_0", " 1")],
         *[("b", text) for text in ("TRUE", "1", "ja", "t")],
         *[("d", text) for text in ("2026-1-5", "05-01-2026", "2026-02-30", "20260105", "2026-01-05 ", "2026-01-05T00")],
+        *[("d", text) for text in ("+10000-01-01", "-0001-01-01", "0000-12-31")],
+        *[("t", text) for text in ("+10000-01-01T00:00:00", "0000-12-31T23:59:59.999999")],
         *[("t", text) for text in ("2026-01-05", "2026-01-05T25:00:00", "2026-01-05T00:00:00+01:00")],
         *[("t", f"2016-12-31T23:59:{text}") for text in ("60", "60.5", "59.1234567", "59.123456001")],
         *[("c", text) for text in ("12:00", "24:00:00", "12:60:00", "23:59:60", "1:2:3", "12:00:00.", "noon")],
@@ -251,6 +254,27 @@ def test_a_time_may_have_a_fraction(tmp_path):
     frame = read(source, ExtractionPlan((PlannedColumn("c", "c", pl.Time()),)))
     day = 24 * 3600 * 10**9
     assert frame["c"].to_physical().to_list() == [49_500 * 10**9, *[49_500_500_000_000] * 2, 1, day - 1]
+
+
+def test_days_and_moments_beyond_the_years_of_a_type_are_null_and_counted(tmp_path):
+    days = pl.Series([2_932_897, 2_932_896, -719_162, -719_163, None], dtype=pl.Int32).cast(pl.Date)
+    frame = pl.DataFrame({"d": days, "t": days.cast(pl.Datetime("ms")), "s": "x"})
+    expected = [None, date(9999, 12, 31), date(1, 1, 1), None, None]
+    frame.write_parquet(tmp_path / "x.parquet")
+    (tmp_path / "set" / "k=1").mkdir(parents=True)
+    frame.write_parquet(tmp_path / "set" / "k=1" / "x.parquet")
+    for source in (
+        FileSource("src", tmp_path / "x.parquet"),
+        FileSource("src", tmp_path / "x.parquet", verify=True),
+        DatasetSource("src", LocalPlace(tmp_path / "set")),
+    ):
+        lost = {}
+        found = read(source, plan("t", "s", day="d"), lost.__setitem__)
+        assert lost == {"day": 2, "t": 2}
+        assert found["day"].to_list() == expected
+        assert found["t"].cast(pl.Date).to_list() == expected
+        with pytest.raises(RowsInvalid, match="column day has 2 values"):
+            read(source, plan(day="d"))
 
 
 def in_form(tmp_path, form, *texts):
@@ -297,6 +321,8 @@ def test_a_format_may_have_an_offset_anywhere(tmp_path, form, texts):
                 ("2026-03-01", "00:00:00z"),
             ]
         ],
+        ("yyyy-MM-dd HH:mm:ssxx", "0001-01-01 00:00:00+0100"),
+        ("yyyy-MM-dd HH:mm:ssxx", "9999-12-31 23:59:59-0100"),
         ("yyyy-MM-dd HH:mm:ssxx", "2026-03-01 00:00:00Z"),
         ("yyyy-MM-dd HH:mm:ssxx", "2026-03-01 00:00:00+01:00"),
         ("yyyyMMddHHmmssSSSSSSSSSZ", "20260301010000000000001+0100"),
