@@ -6,7 +6,7 @@ the operator's: see `flows.sources.registry`. Every kind passes one suite, `test
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 
 from core.canonical import digest
-from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable
-from flows.sources.plan import ExtractionPlan, Unreadable
+from core.errors import RowsInvalid, SourceColumnMissing, SourceUnavailable, UnusableInput
+from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
 
 Kind = Literal["parquet", "csv", "postgresql", "duckdb", "sqlite"]
 T = TypeVar("T")
@@ -88,6 +88,19 @@ def require_columns(source_id: str, plan: ExtractionPlan, stored: dict[str, pl.D
     for name in [*(column.source_name for column in plan.columns), *sorted(plan.source_filter.columns)]:
         if name not in stored:
             raise SourceColumnMissing(f"source {source_id} has no column {name}")
+
+
+def require_one_type(source_id: str, plan: ExtractionPlan, texts: Container[str]) -> None:
+    """Raise `UnusableInput` where a column of `texts` is delivered twice and read as two types."""
+    first: dict[str, PlannedColumn] = {}
+    for column in plan.columns:
+        other = first.setdefault(column.source_name, column)
+        same = (column.dtype, column.text_format) == (other.dtype, other.text_format)
+        if not same and column.source_name in texts:
+            raise UnusableInput(
+                f"source {source_id} has one column of text for {other.name} and {column.name}, which have two types: "
+                "agree on one type and format for both"
+            )
 
 
 def guarded(source_id: str, otherwise: str, read: Callable[[], T]) -> T:

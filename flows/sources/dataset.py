@@ -17,7 +17,16 @@ import pyarrow.parquet as pq
 
 from core.canonical import digest
 from core.errors import SourceUnavailable
-from flows.sources.base import Kind, Told, guarded, of_equal_size, refuse_unreadable, require_columns, tell_nobody
+from flows.sources.base import (
+    Kind,
+    Told,
+    guarded,
+    of_equal_size,
+    refuse_unreadable,
+    require_columns,
+    require_one_type,
+    tell_nobody,
+)
 from flows.sources.guess import guessed_types
 from flows.sources.parquet import polars_types, scanned
 from flows.sources.partitions import Partition, chosen, partitions, without_keys
@@ -107,6 +116,7 @@ class DatasetSource:
         found = self._partitions(before)
         stored = self._guarded(lambda: self._types(found[0]))
         require_columns(self.id, plan, stored)
+        require_one_type(self.id, plan, found[0].values)
         told(f"parquet {digest(sorted(before.items()))}")
         whole = of_equal_size(self._frames(found, plan, stored, unreadable))
         while (frame := self._guarded(lambda: next(whole, None))) is not None:

@@ -23,6 +23,7 @@ from flows.sources.base import (
     of_equal_size,
     refuse_unreadable,
     require_columns,
+    require_one_type,
     tell_nobody,
 )
 from flows.sources.guess import SAMPLE_ROWS, guessed_types
@@ -93,6 +94,7 @@ class FileSource:
         """
         stored = self.schema()
         require_columns(self.id, plan, stored)
+        require_one_type(self.id, plan, stored if self.kind == "csv" else ())
         nested = [column.name for column in plan.columns if column.dtype.is_nested()]
         if nested and self.kind == "csv":
             raise UnusableInput(f"source {self.id} is CSV, which cannot hold column {nested[0]}: an array or object")

@@ -256,6 +256,22 @@ def test_a_time_may_have_a_fraction(tmp_path):
     assert frame["c"].to_physical().to_list() == [49_500 * 10**9, *[49_500_500_000_000] * 2, 1, day - 1]
 
 
+def test_text_that_is_to_be_delivered_as_two_types_is_refused_and_not_read_as_one_of_them(tmp_path):
+    (tmp_path / "set" / "d=20260301").mkdir(parents=True)
+    pl.DataFrame({"x": [1]}).write_parquet(tmp_path / "set" / "d=20260301" / "x.parquet")
+    columns = (
+        PlannedColumn("d", "a", pl.String()),
+        PlannedColumn("d", "b", pl.Date(), "%Y%m%d"),
+        PlannedColumn("d", "c", pl.Date()),
+    )
+    for source in (text_source(tmp_path, "d\n20260301\n"), DatasetSource("src", LocalPlace(tmp_path / "set"))):
+        for first, second in ((0, 1), (1, 2)):
+            two = ExtractionPlan((columns[first], columns[second]))
+            with pytest.raises(UnusableInput, match=f"for {columns[first].name} and {columns[second].name}, which"):
+                next(source.batches(two))
+        assert read(source, plan(a="d", b="d")).row(0) == ("20260301", "20260301")
+
+
 def test_days_and_moments_beyond_the_years_of_a_type_are_null_and_counted(tmp_path):
     days = pl.Series([2_932_897, 2_932_896, -719_162, -719_163, None], dtype=pl.Int32).cast(pl.Date)
     frame = pl.DataFrame({"d": days, "t": days.cast(pl.Datetime("ms")), "s": "x"})
