@@ -67,7 +67,7 @@ class Table:
 
     @property
     def source_name(self) -> str:
-        """What the table is called where a source has several."""
+        """What the table is called in a database."""
         return self.physical_name or self.name
 
     @property

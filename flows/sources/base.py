@@ -1,7 +1,7 @@
 """What a registered source is to the pipeline: one table, its schema, and the planned rows of it in one snapshot.
 
-An agreement names an id (and, of a source with several tables, one that it offers); everything else about a source is
-the operator's: see `flows.sources.registry`. Every kind passes one suite, `tests/contract/test_sources.py`.
+An agreement names an id (and, of a database, a table that it offers); everything else about a source is the
+operator's: see `flows.sources.registry`. Every kind passes one suite, `tests/contract/test_sources.py`.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ def _offering(told: Registration) -> Registration:
 
 
 def chosen_table(source_id: str, told: Registration, wanted: str | None) -> str:
-    """The one table, or the one of several that a contract wants; `UnusableInput` if it is not offered."""
-    if len(told.tables) == 1:
+    """The table that a contract wants, or, if none is wanted, the only one; `UnusableInput` if it is not offered."""
+    if wanted is None and len(told.tables) == 1:
         return told.tables[0]
     if wanted is None:
         raise UnusableInput(f"source {source_id} has several tables ({', '.join(told.tables)}): name one")

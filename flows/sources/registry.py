@@ -1,7 +1,7 @@
 """Which sources exist: ids that agreements may name, and what is behind them, in one JSON file.
 
-Only an operator on this machine writes it. An agreement can name an id and, where a source has several tables, one that
-is offered; no host, path, credential or SQL.
+Only an operator on this machine writes it. An agreement can name an id and, of a database, a table that is offered; no
+host, path, credential or SQL.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ class Sources:
         return told
 
     def get(self, source_id: str, table: str | None = None) -> Source:
-        """The source registered as `source_id`, of several tables the one called `table`; else `UnusableInput`."""
+        """The source registered as `source_id`, of a database its `table`, or the only one if that is None.
+
+        Raises `UnusableInput` for what is not offered. Files are one table, whatever a contract calls it.
+        """
         return self._open(source_id, self.registration(source_id), table)
 
     def registration(self, source_id: str) -> Registration:

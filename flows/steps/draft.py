@@ -55,15 +55,16 @@ def draft(
 ) -> dict[str, Any]:
     """A draft over `source_id` for `recipient` as an ODCS document; all columns unless some are named.
 
-    Of a source with several tables `source_table` is the one that is meant.
+    Of a database with several tables `source_table` is the one that is meant. The draft names it also if it is the
+    only one: what is registered later may not change which rows are agreed.
 
     With a `product` of the catalogue its columns are taken as they are there, and the source must have them.
     """
     checked_name(agreement_id, "the id of an agreement")
     schema = services.sources.get(source_id, source_table).draft_schema()
     table = product_table(product, columns) if product else _table(source_id, schema, columns)
-    if source_table is not None:
-        table = {**table, "physicalName": source_table}
+    if offered := source_table or next(iter(services.sources.registration(source_id).tables), None):
+        table = {**table, "physicalName": offered}
     named = {*columns, *(each["name"] for each in table["properties"]), *([period_column] if period_column else [])}
     if missing := named - set(schema):
         raise UnusableInput(f"source {source_id} has no column {', '.join(sorted(missing))}: run gla source list")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from datetime import UTC, date, datetime, time
 
 import polars as pl
@@ -75,6 +77,48 @@ def test_draft_of_a_csv_source_is_delivered_as_it_is(world):
     types = {column.name: column.logical_type for column in loaded(document).contract.table.columns}
     assert (types["whole"], types["yes"], types["text"], types["day"]) == ("integer", "boolean", "string", "date")
     assert delivered(world, document) == 2
+
+
+@pytest.fixture
+def funds(world):
+    """A database with two tables that are alike, registered with those that are named."""
+    database = world.home.parent / "funds.sqlite"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        for number, table in enumerate(("fund_a", "fund_b", "fund_a"), start=1):
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (id INTEGER, note TEXT)")
+            connection.execute(f"INSERT INTO {table} VALUES ({number}, '{table}')")
+        connection.commit()
+    return lambda *tables: world.services.sources.add("funds", str(database), tables=tables)
+
+
+@pytest.mark.parametrize("named", ["physicalName", "name"])
+@pytest.mark.parametrize("at_first", [("fund_a",), ("fund_a", "fund_b")])
+def test_another_table_that_is_registered_later_does_not_take_the_place_of_the_agreed_one(
+    world, funds, at_first, named
+):
+    funds(*at_first)
+    document = draft(world.services, AGREEMENT, "funds", "fonds", (), None, source_table="fund_a")
+    if named == "name":
+        document["schema"][0]["name"] = document["schema"][0].pop("physicalName")
+    world.conclude(document | {"slaProperties": []})
+    funds("fund_b")
+    with pytest.raises(UnusableInput, match="does not offer the table of the contract"):
+        path.run(world.services, world.order())
+    assert world.visible_files() == []
+    funds("fund_b", "fund_a")
+    assert path.run(world.services, world.order()).rows == 2
+
+
+def test_draft_of_a_database_with_one_table_names_it_and_is_delivered_as_it_is(world, funds):
+    funds("fund_a")
+    document = draft(world.services, AGREEMENT, "funds", "fonds", (), None)
+    assert (document["schema"][0]["name"], document["schema"][0]["physicalName"]) == ("funds", "fund_a")
+    assert delivered(world, document) == 2
+
+
+def test_draft_of_files_names_no_table(world):
+    source(world, FRAME)
+    assert "physicalName" not in drafted(world)["schema"][0]
 
 
 def test_only_the_named_columns_in_their_order(world):

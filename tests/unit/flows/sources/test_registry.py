@@ -99,27 +99,33 @@ def test_what_a_database_offers_is_said_when_it_is_registered(sources, database)
         sources.add("db", str(database), tables=("one", "three"))
     assert sources.list() == []
     sources.add("db", str(database), owner="Register", tables=("one",))
-    assert (
-        list(sources.get("db").schema()) == list(sources.get("db", "whatever the contract calls it").schema()) == ["n"]
-    )
+    assert list(sources.get("db").schema()) == list(sources.get("db", "one").schema()) == ["n"]
     assert (sources.registration("db").form, sources.registration("db").owner) == ("sqlite", "Register")
 
 
-def test_of_several_tables_only_one_that_is_offered_can_be_named(sources, database):
-    sources.add("db", str(database), tables=("one", "two"))
+@pytest.mark.parametrize("tables", [("two",), ("one", "two")])
+def test_only_a_table_that_is_offered_can_be_named_also_where_it_is_the_only_one(sources, database, tables):
+    sources.add("db", str(database), tables=tables)
     assert list(sources.get("db", "two").schema()) == ["s"]
-    with pytest.raises(UnusableInput, match=r"several tables \(one, two\)"):
-        sources.get("db")
-    for name in ("sqlite_schema", "ONE", "one; DROP TABLE two", "three"):
+    for name in ("sqlite_schema", "TWO", "one; DROP TABLE two", "three"):
         with pytest.raises(UnusableInput, match="does not offer"):
             sources.get("db", name)
+
+
+def test_of_several_tables_one_must_be_named(sources, database):
+    sources.add("db", str(database), tables=("one", "two"))
+    with pytest.raises(UnusableInput, match=r"several tables \(one, two\)"):
+        sources.get("db")
 
 
 def test_tables_can_be_added_to_a_source_and_taken_away(sources, database):
     sources.add("db", str(database), tables=("one",))
     sources.add("db", str(database), tables=("one", "two"))
+    assert list(sources.get("db", "one").schema()) == ["n"]
     sources.add("db", str(database), tables=("two",))
     assert list(sources.get("db").schema()) == ["s"]
+    with pytest.raises(UnusableInput, match="does not offer"):
+        sources.get("db", "one")
 
 
 @pytest.mark.parametrize(
