@@ -22,7 +22,7 @@ from flows.sources.sql import quoted, select
 from flows.sources.values import without_impossible
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
@@ -124,8 +124,9 @@ class DuckDbSession:
         """The columns; `SourceUnavailable` if there is no table."""
         if not self._rows(_TABLE):
             raise SourceUnavailable(f"source {self._source_id} has no table {'.'.join(self._table)}: restore it")
-        fields = self._reader(f"SELECT * FROM {self._name} LIMIT 0", []).schema  # noqa: S608 - quoted
-        self._types = {field.name: _dtype(field) for field in fields}
+        rows = self._query(f"SELECT * FROM {self._name} LIMIT 0", [])  # noqa: S608 - quoted
+        columns = zip(rows.to_arrow_reader().schema, rows.types, strict=True)
+        self._types = {field.name: _dtype(field, str(declared)) for field, declared in columns}
         return dict(self._types)
 
     def snapshot(self) -> str:
@@ -136,7 +137,7 @@ class DuckDbSession:
         """The batches of the plan's SELECT, in the order in which rows were added."""
         is_table = self._rows(_TABLE)[0][0]
         query = select(DuckDbDialect(self._types), self._name, plan, self._types, sorted_by_all=not is_table)
-        yield from self._reader(query.text, list(query.parameters))
+        yield from self._query(query.text, list(query.parameters)).to_arrow_reader(_ROWS_AT_ONCE)
 
     def frame(self, piece: pa.RecordBatch, plan: ExtractionPlan, unreadable: Unreadable) -> pl.DataFrame:
         """Types of ours; what they cannot hold is null and counted."""
@@ -154,11 +155,11 @@ class DuckDbSession:
     def _name(self) -> str:
         return ".".join(map(quoted, self._table))
 
-    def _reader(self, text: str, parameters: list[Any]) -> pa.RecordBatchReader:
-        """Of a relation: what a connection itself gives was read as a whole before."""
+    def _query(self, text: str, parameters: list[Any]) -> DuckDBPyRelation:
+        """A relation: what a connection itself gives was read as a whole before."""
         if self._connection is None:
             raise RuntimeError("not open")
-        return self._connection.sql(text, params=parameters).to_arrow_reader(_ROWS_AT_ONCE)
+        return self._connection.sql(text, params=parameters)
 
     def _rows(self, text: str) -> list[tuple[Any, ...]]:
         if self._connection is None:
@@ -166,8 +167,13 @@ class DuckDbSession:
         return self._connection.execute(text, list(self._table)).fetchall()
 
 
-def _dtype(field: pa.Field) -> pl.DataType:
-    """Categories are text, moments with a time zone are in UTC; `Unknown` for what Polars does not have."""
+def _dtype(field: pa.Field, declared: str) -> pl.DataType:
+    """Categories are text, moments with a time zone are in UTC; `Unknown` for what Polars does not have.
+
+    Arrow has no time of day with an offset, and DuckDB gives it one without.
+    """
+    if "TIME WITH TIME ZONE" in declared:  # also inside a list or struct
+        return pl.Unknown()
     if pa.types.is_dictionary(field.type):
         return pl.String()
     if pa.types.is_interval(field.type):  # Polars would panic

@@ -155,6 +155,15 @@ def test_duckdb_types_beyond_ours_are_null_unknown_or_text(duck):
     assert frame.row(0) == ("y", None, None, [1, 2])
 
 
+@pytest.mark.parametrize("declared", ["TIMETZ", "TIMETZ[]", "STRUCT(x TIMETZ)"])
+def test_duckdb_time_with_an_offset_is_refused_and_not_delivered_without_it(duck, declared):
+    source = duck(f"CREATE TABLE t (clock {declared}, plain TIME, moment TIMESTAMPTZ)")
+    assert source.schema() == {"clock": pl.Unknown(), "plain": pl.Time(), "moment": pl.Datetime("us", "UTC")}
+    with pytest.raises(UnusableInput, match="stores column clock as a type that has no counterpart"):
+        list(source.batches(plan("clock")))
+    assert list(source.batches(plan("plain", "moment"))) == []
+
+
 def test_duckdb_view_is_sorted_by_what_is_delivered(duck):
     source = duck("CREATE TABLE x AS SELECT 100 - n AS n FROM range(100) r(n)", "CREATE VIEW t AS SELECT * FROM x")
     assert pl.concat(source.batches(plan("n")))["n"].is_sorted()
