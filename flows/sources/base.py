@@ -6,7 +6,7 @@ operator's: see `flows.sources.registry`. Every kind passes one suite, `tests/co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
@@ -85,7 +85,7 @@ def file_snapshot(kind: Kind, files: Iterable[Path]) -> str:
 
 def require_columns(source_id: str, plan: ExtractionPlan, stored: dict[str, pl.DataType]) -> None:
     """Raise `SourceColumnMissing` for the first column of the plan, or of its filter, that the source lacks."""
-    for name in [*(column.source_name for column in plan.columns), *sorted(plan.source_filter.columns)]:
+    for name in _needed(plan):
         if name not in stored:
             raise SourceColumnMissing(f"source {source_id} has no column {name}")
 
@@ -101,6 +101,39 @@ def require_one_type(source_id: str, plan: ExtractionPlan, texts: Container[str]
                 f"source {source_id} has one column of text for {other.name} and {column.name}, which have two types: "
                 "agree on one type and format for both"
             )
+
+
+def require_one_zone(
+    source_id: str, plan: ExtractionPlan, stored: dict[str, pl.DataType], files: Iterable[Mapping[str, pl.DataType]]
+) -> None:
+    """Raise `SourceUnavailable` for a column of the plan that has a time zone in `stored` or in a file, not in both.
+
+    Polars refuses files that differ in type, but takes a moment without a time zone for one in UTC, and the reverse.
+    """
+    moments = {name: zoned for name in _needed(plan) if (zoned := _zoned(stored[name]))}
+    for types in files if moments else ():
+        for name, zoned in moments.items():
+            found = _zoned(types[name]) if name in types else []
+            if found not in ([], zoned):
+                raise SourceUnavailable(
+                    f"source {source_id} has column {name} with a time zone in one file and without in another: "
+                    "write them alike"
+                )
+
+
+def _needed(plan: ExtractionPlan) -> list[str]:
+    return [*(column.source_name for column in plan.columns), *sorted(plan.source_filter.columns)]
+
+
+def _zoned(dtype: pl.DataType) -> list[bool]:
+    """Of each moment in the type, whether it has a time zone."""
+    if isinstance(dtype, pl.Datetime):
+        return [dtype.time_zone is not None]
+    if isinstance(dtype, pl.List | pl.Array):
+        return _zoned(dtype.inner)  # type: ignore[arg-type]  # of an instance it is one
+    if isinstance(dtype, pl.Struct):
+        return [zoned for field in dtype.fields for zoned in _zoned(field.dtype)]  # type: ignore[arg-type]
+    return []
 
 
 def guarded(source_id: str, otherwise: str, read: Callable[[], T]) -> T:

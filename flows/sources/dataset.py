@@ -7,6 +7,7 @@ or none. Where the files are is a `Place`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -25,6 +26,7 @@ from flows.sources.base import (
     refuse_unreadable,
     require_columns,
     require_one_type,
+    require_one_zone,
     tell_nobody,
 )
 from flows.sources.guess import guessed_types
@@ -33,6 +35,7 @@ from flows.sources.partitions import Partition, chosen, partitions, without_keys
 from flows.sources.plan import ExtractionPlan, Unreadable
 from flows.sources.values import all_possible
 
+_ASKED_AT_ONCE = 8  # files for their types: in a bucket each answer takes a while
 T = TypeVar("T")
 
 
@@ -134,6 +137,7 @@ class DatasetSource:
         rows = without_keys(plan.source_filter, found[0].values)
         keep = rows.expression(plan.period, stored)
         for partition, constants in chosen(found, plan, unreadable):
+            require_one_zone(self.id, plan, stored, self._types_of(partition.files))
             for frame in scanned(self.place.scan(partition.files), plan.columns, keep, constants):
                 yield all_possible(frame, unreadable)
 
@@ -142,6 +146,10 @@ class DatasetSource:
         if set(types) & set(first.values):
             raise pa.ArrowInvalid("a column is in the files and in the names of their folders")
         return types | dict.fromkeys(first.values, pl.String())
+
+    def _types_of(self, names: Sequence[str]) -> Iterator[dict[str, pl.DataType]]:
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            yield from pool.map(lambda name: polars_types(self.place.schema(name)), names)
 
     def _partitions(self, state: dict[str, str]) -> list[Partition]:
         if not state:

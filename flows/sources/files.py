@@ -24,6 +24,7 @@ from flows.sources.base import (
     refuse_unreadable,
     require_columns,
     require_one_type,
+    require_one_zone,
     tell_nobody,
 )
 from flows.sources.guess import SAMPLE_ROWS, guessed_types
@@ -99,6 +100,9 @@ class FileSource:
         if nested and self.kind == "csv":
             raise UnusableInput(f"source {self.id} is CSV, which cannot hold column {nested[0]}: an array or object")
         before = self._state()
+        if self.kind == "parquet":
+            types = (stored_types([file]) for file in self._files())
+            self._guarded(lambda: require_one_zone(self.id, plan, stored, types))
         told(self._guarded(lambda: file_snapshot(self.kind, self._files())))
         whole = of_equal_size(self._guarded(lambda: self._frames(plan, stored, unreadable)))
         while (frame := self._guarded(lambda: next(whole, None))) is not None:

@@ -1,6 +1,6 @@
 """Partitioned datasets: columns in the names of folders, typed by the contract, and folders that are never opened."""
 
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -13,6 +13,9 @@ from flows.sources.files import FileSource
 from flows.sources.plan import ExtractionPlan, PlannedColumn
 from flows.sources.registry import Sources
 from schemas.filters import parse_filter
+
+
+MOMENT = datetime(2026, 3, 1)  # noqa: DTZ001 - without a time zone
 
 
 def plan(rows=None, period=None, **types):
@@ -120,6 +123,40 @@ def test_files_that_differ_in_type_are_refused(source, months):
     pl.DataFrame({"n": ["text"]}).write_parquet(path)
     with pytest.raises(SourceUnavailable):
         read(source, plan(n=pl.Int64()))
+
+
+def as_struct(values):
+    return values.to_frame("at").to_struct()
+
+
+@pytest.mark.parametrize(
+    "within", [lambda values: values, as_struct, lambda values: values.reshape((-1, 1)).arr.to_list()]
+)
+@pytest.mark.parametrize("zones", [(None, "UTC"), ("UTC", None)])
+@pytest.mark.parametrize("kind", ["folder", "verified", "dataset"])
+def test_files_with_and_without_a_time_zone_are_not_read_as_if_of_one_type(tmp_path, kind, zones, within):
+    """Polars makes one column of them, which says of all moments what is true of those in the first file."""
+    folder = tmp_path / "data" / "part=1"
+    folder.mkdir(parents=True)
+    for number, zone in enumerate(zones):
+        moments = pl.Series("x", [MOMENT] * 2).dt.replace_time_zone(zone)
+        pl.DataFrame({"n": [number] * 2, "x": within(moments)}).write_parquet(folder / f"{number}.parquet")
+    made = {
+        "folder": FileSource("src", folder),
+        "verified": FileSource("src", folder, verify=True),
+        "dataset": DatasetSource("src", LocalPlace(tmp_path / "data")),
+    }[kind]
+    rows = [{"column": "x", "operator": "isNotNull"}]
+    for a_plan in (plan(x=pl.Datetime()), plan(rows, n=pl.Int64())):
+        with pytest.raises(SourceUnavailable, match="column x with a time zone in one file and without in another"):
+            read(made, a_plan)
+    assert read(made, plan(n=pl.Int64()))["n"] == [0, 0, 1, 1]
+
+
+def test_a_file_in_which_a_moment_is_never_known_is_read(tmp_path):
+    pl.DataFrame({"x": [MOMENT]}).write_parquet(tmp_path / "0.parquet")
+    pl.DataFrame({"x": [None]}).write_parquet(tmp_path / "1.parquet")
+    assert read(FileSource("src", tmp_path), plan(x=pl.Datetime()))["x"] == [MOMENT, None]
 
 
 def test_a_folder_without_files_has_nothing_to_offer(tmp_path):
