@@ -31,7 +31,7 @@ from flows.sources.base import (
 )
 from flows.sources.guess import guessed_types
 from flows.sources.parquet import polars_types, scanned
-from flows.sources.partitions import Partition, chosen, partitions, without_keys
+from flows.sources.partitions import Partition, chosen, holds_rows, partitions, without_keys
 from flows.sources.plan import ExtractionPlan, Unreadable
 from flows.sources.values import all_possible
 
@@ -62,10 +62,13 @@ class LocalPlace:
     folder: Path
 
     def files(self) -> dict[str, str]:
-        """All below the folder; links to folders are not followed."""
+        """All Parquet below the folder. A link to a folder is an error: it is not followed."""
         self.folder.stat()
-        found = [path for path in self.folder.rglob("*.parquet") if path.is_file()]
-        stats = [(path.relative_to(self.folder).as_posix(), path.stat()) for path in found]
+        below = {path.relative_to(self.folder).as_posix(): path for path in self.folder.rglob("*")}
+        if any(path.is_symlink() and path.is_dir() for path in below.values()):
+            raise pa.ArrowInvalid("a link to a folder")
+        found = [name for name, path in below.items() if holds_rows(name) and not path.is_dir()]
+        stats = [(name, below[name].stat()) for name in found]
         return {name: f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats}
 
     def schema(self, name: str) -> pa.Schema:

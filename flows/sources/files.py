@@ -27,6 +27,7 @@ from flows.sources.base import (
     require_one_zone,
     tell_nobody,
 )
+from flows.sources.dataset import LocalPlace
 from flows.sources.guess import SAMPLE_ROWS, guessed_types
 from flows.sources.parquet import fast_frames, row_count, stored_types, verified_frames
 from flows.sources.plan import ExtractionPlan, PlannedColumn, Unreadable
@@ -101,8 +102,8 @@ class FileSource:
             raise UnusableInput(f"source {self.id} is CSV, which cannot hold column {nested[0]}: an array or object")
         before = self._state()
         if self.kind == "parquet":
-            types = (stored_types([file]) for file in self._files())
-            self._guarded(lambda: require_one_zone(self.id, plan, stored, types))
+            files = self._guarded(self._files)
+            self._guarded(lambda: require_one_zone(self.id, plan, stored, (stored_types([each]) for each in files)))
         told(self._guarded(lambda: file_snapshot(self.kind, self._files())))
         whole = of_equal_size(self._guarded(lambda: self._frames(plan, stored, unreadable)))
         while (frame := self._guarded(lambda: next(whole, None))) is not None:
@@ -121,10 +122,12 @@ class FileSource:
     def _files(self) -> list[Path]:
         if not self.path.is_dir():
             return [self.path]
-        files = sorted(each for each in self.path.iterdir() if each.suffix == ".parquet" and each.is_file())
-        if not files:
+        names = LocalPlace(self.path).files()
+        if not names:
             raise SourceUnavailable(f"source {self.id} has no Parquet files in its folder")
-        return files
+        if any("/" in name for name in names):
+            raise SourceUnavailable(f"source {self.id} has Parquet in a subfolder that is no key=value: take it away")
+        return sorted(self.path / name for name in names)
 
     def _state(self) -> list[tuple[str, int, int, int]]:
         stats = self._guarded(lambda: [(each.name, each.stat()) for each in self._files()])

@@ -19,6 +19,7 @@ from flows.sources.text import read_text
 from schemas.filters import Filter
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
+_UNFINISHED = "_temporary"  # where Hadoop and Spark write until a job is done
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Partition:
 
     files: tuple[str, ...]
     values: Mapping[str, str | None]
+
+
+def holds_rows(name: str) -> bool:
+    """Whether the file below a folder is one to read: Parquet by its ending, which a writer has finished."""
+    folder, _, last = name.rpartition("/")
+    return last.lower().endswith(".parquet") and _UNFINISHED not in folder.split("/")
 
 
 def partitions(files: Sequence[str]) -> list[Partition]:

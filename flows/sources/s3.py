@@ -17,6 +17,7 @@ from pyarrow import fs
 from core.discreet import discreet
 from core.endpoint import key_pair
 from core.settings import SourceSettings
+from flows.sources.partitions import holds_rows
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class S3Place:
     limits: SourceSettings = field(default_factory=SourceSettings)
 
     def files(self) -> dict[str, str]:
-        """Every object whose name ends in .parquet; an object that was written again has another time."""
+        """Every object that is Parquet by its name; one that was written again has another time."""
         found = self._system().get_file_info(fs.FileSelector(self.location, recursive=True))
-        objects = [each for each in found if each.is_file and each.path.endswith(".parquet")]
-        return {each.path[len(self.location) + 1 :]: f"{each.size} {each.mtime_ns}" for each in objects}
+        objects = {each.path[len(self.location) + 1 :]: each for each in found if each.is_file}
+        return {name: f"{each.size} {each.mtime_ns}" for name, each in objects.items() if holds_rows(name)}
 
     def schema(self, name: str) -> pa.Schema:
         """From the footer of one object."""

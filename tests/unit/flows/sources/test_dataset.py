@@ -14,7 +14,6 @@ from flows.sources.plan import ExtractionPlan, PlannedColumn
 from flows.sources.registry import Sources
 from schemas.filters import parse_filter
 
-
 MOMENT = datetime(2026, 3, 1)  # noqa: DTZ001 - without a time zone
 
 
@@ -107,6 +106,21 @@ def test_a_missing_key_is_a_missing_column(source):
 def test_folders_that_differ_in_their_keys_are_refused(source, months, folder):
     (months / folder).mkdir(parents=True, exist_ok=True)
     pl.DataFrame({"n": [1]}).write_parquet(months / folder / "part.parquet")
+    with pytest.raises(SourceUnavailable, match="no dataset"):
+        source.schema()
+
+
+def test_every_parquet_file_is_read_however_its_ending_is_written_and_what_is_unfinished_is_not(source, months):
+    code = months / "month=2026-01-01" / "code=00%2Fx"
+    (months / "_temporary" / "0").mkdir(parents=True)
+    for folder in (code, months / "_temporary" / "0"):
+        pl.DataFrame({"n": [9]}).write_parquet(folder / "a.PARQUET")
+    assert read(source, plan(n=pl.Int64()))["n"] == [9, 0, 1, 2, 3, 4, 5]
+
+
+def test_a_link_to_a_folder_is_refused_and_not_left_out(source, months, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (months / "month=2026-03-01").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SourceUnavailable, match="no dataset"):
         source.schema()
 

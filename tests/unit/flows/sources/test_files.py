@@ -106,6 +106,38 @@ def test_batches_have_one_size_and_the_order_of_the_files(tmp_path, monkeypatch)
     assert pl.concat(batches)["n"].to_list() == list(range(4459))
 
 
+def test_every_parquet_file_of_a_folder_is_read_however_its_ending_is_written(tmp_path):
+    for name in ("a.parquet", "b.PARQUET", "c.Parquet"):
+        FRAME.write_parquet(tmp_path / name)
+    (tmp_path / "_SUCCESS").touch()
+    (tmp_path / ".a.parquet.crc").touch()
+    (tmp_path / "_temporary" / "0").mkdir(parents=True)
+    FRAME.write_parquet(tmp_path / "_temporary" / "0" / "part.parquet")
+    source = FileSource("src", tmp_path)
+    assert read(source, plan("n")).height == source.row_count() == 9
+
+
+@pytest.mark.parametrize("name", ["later/b.parquet", "later/more/B.PARQUET", "_delta_log/1.checkpoint.parquet"])
+def test_folder_with_rows_in_a_subfolder_is_refused_and_not_read_without_them(tmp_path, name):
+    FRAME.write_parquet(tmp_path / "a.parquet")
+    (tmp_path / name).parent.mkdir(parents=True)
+    FRAME.write_parquet(tmp_path / name)
+    for ask in (FileSource("src", tmp_path).schema, FileSource("src", tmp_path).row_count):
+        with pytest.raises(SourceUnavailable, match="subfolder"):
+            ask()
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "absent"])
+def test_folder_with_a_link_that_is_not_followed_is_refused(tmp_path, target):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").mkdir()
+    for name in ("elsewhere/b.parquet", "data/a.parquet"):
+        FRAME.write_parquet(tmp_path / name)
+    (tmp_path / "data" / "more.parquet").symlink_to(tmp_path / target)
+    with pytest.raises(SourceUnavailable):
+        FileSource("src", tmp_path / "data").schema()
+
+
 def test_folder_whose_files_differ_in_other_columns_is_read(tmp_path):
     FRAME.write_parquet(tmp_path / "a.parquet")
     FRAME.with_columns(extra=1).write_parquet(tmp_path / "b.parquet")
