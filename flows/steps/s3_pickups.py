@@ -28,8 +28,10 @@ from schemas.spans import Spans, count
 from transports.registration import S3Registration
 
 # rgw_asio_frontend.cc: address - user [time] "METHOD TARGET HTTP/V" status bytes referrer "agent" range latency=...
+# From the beginning, with the line's time, thread and level: what a client says of itself may look like a line too.
 _LINE = re.compile(
-    r' beast: \S+ (?P<address>\S+) - (?P<user>\S+) \[(?P<time>[^\]]+)\] "GET (?P<target>\S+) HTTP/[0-9.]+" '
+    r"(?:debug )?[0-9T:.+-]+ [0-9a-f]+ +[0-9]+ beast: \S+ "
+    r'(?P<address>\S+) - (?P<user>\S+) \[(?P<time>[^\]]+)\] "GET (?P<target>\S+) HTTP/[0-9.]+" '
     r"(?P<status>20[06]) (?P<bytes>[0-9]{1,15}) .* (?P<range>\S+) latency=\S+$"
 )
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
@@ -51,7 +53,7 @@ class Access:
     @classmethod
     def parse(cls, line: str) -> Access | None:
         """None for what is no such line."""
-        found = _LINE.search(line)
+        found = _LINE.match(line)
         if found is None:
             return None
         try:

@@ -94,6 +94,19 @@ def test_a_client_that_writes_fields_into_its_name_changes_nothing(agent: str) -
     assert (found.sent, found.range) == (10, "bytes=0-9")
 
 
+@pytest.mark.parametrize("before", ["", "x ", '" '])
+def test_a_client_whose_name_is_a_whole_line_forges_no_download(before: str) -> None:
+    forged = before + line(sent=999)
+    assert Access.parse(line(status=404, agent=forged)) is None
+    assert Access.parse(line(method="HEAD", agent=forged)) is None
+    assert Access.parse(f"2026-11-26T22:21:45.820+0000 7f3b8dfa36c0 20 HTTP_USER_AGENT={forged}") is None
+    assert access(line(sent=10, agent=forged)).sent == 10
+
+
+def test_a_gateway_in_a_container_begins_its_lines_with_a_word() -> None:
+    assert access(f"debug {line()}").key == KEY
+
+
 @given(st.integers(0, 2000), st.integers(0, 2000), st.text("0123456789-", max_size=12), st.sampled_from(["bytes=", ""]))
 def test_no_range_counts_more_than_went_out_or_is_there(size: int, sent: int, asked: str, unit: str) -> None:
     spans, _ = access(line(sent=sent, asked=f"{unit}{asked}" or "-")).spans(size)
