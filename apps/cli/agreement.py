@@ -179,28 +179,33 @@ def show(settings: Settings, agreement_id: str, document: bool) -> None:
     it = verify_stored(services, stored)
     today = dutch_date(services.clock())
     table = Table("", Column(overflow="fold"), show_header=False, title=f"Agreement {it.id}")
-    table.add_row("state", f"{stored.state}{'' if it.valid_from <= today <= it.valid_until else ', not in its dates'}")
-    table.add_row("product", it.product)
+    _add(table, "state", f"{stored.state}{'' if it.valid_from <= today <= it.valid_until else ', not in its dates'}")
+    _add(table, "product", it.product)
     for name, text in (it.contract.document.get("description") or {}).items():
         if isinstance(text, str):
-            table.add_row(printable(name), Text(printable(text)))
-    table.add_row("recipient", f"{it.recipient} (KvK {it.recipient_kvk})")
-    table.add_row("valid", f"{it.valid_from} to {it.valid_until}")
-    table.add_row("columns", ", ".join(column.name for column in it.contract.table.columns))
-    table.add_row("rows", Text("\n".join(map(_condition, it.filter.conditions)) or "all"))
+            _add(table, name, text)
+    _add(table, "recipient", f"{it.recipient} (KvK {it.recipient_kvk})")
+    _add(table, "valid", f"{it.valid_from} to {it.valid_until}")
+    _add(table, "columns", ", ".join(column.name for column in it.contract.table.columns))
+    _add(table, "rows", "\n".join(map(_condition, it.filter.conditions)) or "all")
     if it.participants is not None:
-        table.add_row("participants", f"only those of {it.participants.column}, at most {it.participants.maximum:,}")
+        _add(table, "participants", f"only those of {it.participants.column}, at most {it.participants.maximum:,}")
     if it.mutations is not None:
-        table.add_row("mutations", f"only what changed since the delivery before, as told in {it.mutations.column}")
-    table.add_row("no rows", _NO_ROWS[it.on_empty])
-    table.add_row("source, destination", f"{it.source}, {it.destination}")
-    table.add_row("format", it.file_format)
-    table.add_row("planning", _planning(it))
-    table.add_row("kept for", f"{it.retention_days or settings.delivery.retention_days} days")
-    table.add_row("seals to", "\n".join(it.recipient_keys))
-    table.add_row("signed by", f"us, and {it.recipient_signer}")
-    table.add_row("SHA-256", it.digest)
+        _add(table, "mutations", f"only what changed since the delivery before, as told in {it.mutations.column}")
+    _add(table, "no rows", _NO_ROWS[it.on_empty])
+    _add(table, "source, destination", f"{it.source}, {it.destination}")
+    _add(table, "format", it.file_format)
+    _add(table, "planning", _planning(it))
+    _add(table, "kept for", f"{it.retention_days or settings.delivery.retention_days} days")
+    _add(table, "seals to", "\n".join(it.recipient_keys))
+    _add(table, "signed by", f"us, and {it.recipient_signer}")
+    _add(table, "SHA-256", it.digest)
     Console().print(table)
+
+
+def _add(table: Table, *cells: str) -> None:
+    """What people typed is shown as it is, never read as markup or as terminal control."""
+    table.add_row(*(Text("\n".join(map(printable, cell.split("\n")))) for cell in cells))
 
 
 def _planning(it: Agreement) -> str:
@@ -208,9 +213,9 @@ def _planning(it: Agreement) -> str:
 
 
 def _condition(condition: Condition) -> str:
-    """As the signed document has it, but for what a terminal would obey."""
+    """As the signed document has it."""
     compared = condition.bound or ("" if condition.value is None else json.dumps(condition.value, ensure_ascii=False))
-    return printable(f"{condition.column} {condition.operator} {compared}".strip())
+    return f"{condition.column} {condition.operator} {compared}".strip()
 
 
 @agreement.command("list")
@@ -220,5 +225,5 @@ def list_all(settings: Settings) -> None:
     table = Table("id", "product", "recipient", "state", "since")
     with reading(open_services(settings).engine) as connection:
         for item in store.list_agreements(connection):
-            table.add_row(item.id, item.product, item.recipient, item.state, item.changed_at[:10])
+            _add(table, item.id, item.product, item.recipient, item.state, item.changed_at[:10])
     Console().print(table)

@@ -34,6 +34,15 @@ def test_show_tells_what_a_signature_agrees_to(world):
     assert "\x1b" not in shown
 
 
+@pytest.mark.parametrize("command", [("list",), ("show", AGREEMENT)])
+@pytest.mark.parametrize("product", ["pay\x1b[2J\x1b]0;x", "pay[/x]", "pay[bold]"])
+def test_the_name_of_a_product_controls_no_terminal(world, product: str, command: tuple[str, ...]):
+    world.conclude(world.document() | {"dataProduct": product})
+    shown = run(world, agreement, *command).stdout
+    assert product.replace("\x1b", "\N{REPLACEMENT CHARACTER}") in shown
+    assert "\x1b" not in shown
+
+
 @pytest.mark.parametrize("condition", [
     {"column": "id", "operator": "in", "value": [1, 2]}, {"column": "note", "operator": "isNotNull"},
     {"column": "id", "operator": "equals", "value": 0}, {"column": "note", "operator": "equals", "value": "é"},
