@@ -3,7 +3,7 @@
 Our drop zone has them, and so has what we send to others. What is sent goes from one buffer through the cipher into
 another and onto the wire, many packets at once; paramiko would copy it about ten times. What comes in is read ahead,
 and a packet that is larger than any we accept ends the connection: paramiko would collect four gigabytes from a
-stranger before it looks at them.
+stranger before it looks at them. So does one that is shorter than it says: see `Received`.
 
 This module uses internals of `paramiko.packet.Packetizer`; the lock pins its version, and clients judge the result.
 """
@@ -43,6 +43,19 @@ class ChannelData:
         for size in self.sizes:
             yield self.data[at : at + size]
             at += size
+
+
+class Received(paramiko.Message):
+    """A message from the other side, which ends where its bytes do; SSHException for who asks for more.
+
+    paramiko goes on with zeros. A few bytes that tell of four billion items would be taken for as many.
+    """
+
+    def get_bytes(self, n: int) -> bytes:
+        taken = self.packet.read(n)
+        if len(taken) < n:
+            raise paramiko.SSHException("a message is shorter than it says")
+        return taken
 
 
 class Packets(Packetizer):
@@ -123,6 +136,12 @@ class Packets(Packetizer):
             self._plain = memoryview(bytearray(max(sizes) + overhead))
         if len(self._sealed) < sum(sizes) + overhead * len(sizes):
             self._sealed = memoryview(bytearray(sum(sizes) + overhead * len(sizes)))
+
+    def read_message(self) -> tuple[int, paramiko.Message]:
+        kind, message = super().read_message()
+        received = Received(message.asbytes())
+        received.seqno = message.seqno
+        return kind, received
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """The next `n` bytes; EOFError at the end of the connection."""

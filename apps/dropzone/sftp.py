@@ -24,7 +24,7 @@ from apps.dropzone.namespace import Namespace, Node, segments
 from apps.dropzone.reading import READ_BYTES, Reading, Session
 from apps.dropzone.spool import SessionSpool
 from core.ids import new_id
-from core.ssh_packets import send
+from core.ssh_packets import Received, send
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -232,8 +232,9 @@ class ZoneSftp(paramiko.SFTPServer):
         def _send_packet(self, kind: int, message: paramiko.Message) -> None: ...
         def _read_packet(self) -> tuple[int, bytes]: ...
 
-    def _process(self, kind: int, number: int, message: paramiko.Message) -> None:
+    def _process(self, kind: int, number: int, request: paramiko.Message) -> None:
         self.server.touch()
+        message = Received(request.get_remainder())
         if kind == sftp.CMD_EXTENDED:
             self._extended(number, message)
         elif kind not in _ALLOWED:

@@ -18,7 +18,9 @@ from pathlib import Path
 import paramiko
 import psutil
 import pytest
-from paramiko.sftp import CMD_INIT, CMD_OPEN, CMD_READ
+from paramiko.common import MSG_EXT_INFO, MSG_USERAUTH_INFO_RESPONSE
+from paramiko.sftp import CMD_FSETSTAT, CMD_INIT, CMD_OPEN, CMD_READ, CMD_SETSTAT, CMD_STAT, CMD_STATUS
+from paramiko.sftp_attr import SFTPAttributes
 
 from core.settings import DropzoneSettings
 from tests.servers.dropzone import DELIVERY, Dropzone, DropzoneWorld
@@ -168,6 +170,36 @@ def test_a_storm_of_logins_locks_its_address_out_and_nobody_else(world: Dropzone
         assert 10 <= answered < 80
         wait_until(lambda: len([line for line in zone.log if "login refused" in line]) == answered)
         assert any("locked out after" in line for line in lines_about(zone, STRANGER))
+
+
+ENDLESS = 2**32 - 1  # so many items, says a message of a few bytes
+
+
+@pytest.mark.parametrize("kind", [MSG_EXT_INFO, MSG_USERAUTH_INFO_RESPONSE])
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_a_count_without_what_it_counts_ends_the_connection(world: DropzoneWorld, kind: int, logged_in: bool) -> None:
+    key = paramiko.PKey.from_path(world.keys / "fonds")
+    with world.running(PLENTY) as zone, paramiko.Transport(stranger(world)) as transport:
+        transport.start_client(timeout=30)
+        if logged_in:
+            transport.auth_publickey("fonds", key)
+        transport._send_message(paramiko.Message(bytes([kind]) + struct.pack(">I", ENDLESS)))  # type: ignore[attr-defined]
+        wait_until(lambda: not transport.is_active(), 10)
+        wait_until(lambda: not psutil.Process(zone.pid).children(), 10)
+
+
+@pytest.mark.parametrize("kind", [CMD_OPEN, CMD_SETSTAT, CMD_FSETSTAT])
+def test_a_request_with_endless_attributes_is_refused_and_the_session_goes_on(world: DropzoneWorld, kind: int) -> None:
+    items = (b"hx1" if kind == CMD_FSETSTAT else BIG.encode(), *((1,) if kind == CMD_OPEN else ()))
+    with world.running(PLENTY), raw_channel(world) as channel:
+        answers = channel.makefile("rb")
+        channel.sendall(request(kind, 2, *items, SFTPAttributes.FLAG_EXTENDED, ENDLESS))
+        channel.sendall(request(CMD_STAT, 9, b"/"))
+        kinds = {}
+        while 9 not in kinds:
+            answer = answers.read(int.from_bytes(answers.read(4), "big"))
+            kinds[int.from_bytes(answer[1:5], "big")] = answer[0]
+    assert kinds[2] == CMD_STATUS
 
 
 def request(kind: int, number: int, *items: bytes | int) -> bytes:

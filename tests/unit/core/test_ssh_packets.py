@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from paramiko.common import MSG_CHANNEL_DATA, cMSG_IGNORE
 from paramiko.packet import Packetizer
 
-from core.ssh_packets import ChannelData, Packets
+from core.ssh_packets import ChannelData, Packets, Received
 from tests.soak import examples
 
 IV = bytes(5) + b"\xff" * 6 + b"\xfd"  # so that its counter carries
@@ -115,3 +115,18 @@ def test_a_first_line_without_end_is_refused() -> None:
         far.sendall(b"x" * 20_000)
         with pytest.raises(paramiko.SSHException, match="no greeting"):
             Packets(near).readline(10)
+
+
+def test_a_message_ends_where_its_bytes_end(pair: tuple[Packets, Packetizer]) -> None:
+    ours, theirs = pair
+    theirs.send_message(paramiko.Message(bytes([MSG_CHANNEL_DATA]) + struct.pack(">II", 7, 2**32 - 1) + b"x"))
+    kind, message = ours.read_message()
+    assert (kind, message.get_int(), message.seqno) == (MSG_CHANNEL_DATA, 7, 0)
+    with pytest.raises(paramiko.SSHException, match="shorter than it says"):
+        message.get_binary()
+
+
+@pytest.mark.parametrize("read", ["get_byte", "get_boolean", "get_int", "get_int64", "get_string", "get_text"])
+def test_of_a_message_that_is_over_nothing_is_read(read: str) -> None:
+    with pytest.raises(paramiko.SSHException):
+        getattr(Received(b""), read)()
