@@ -21,14 +21,17 @@ import paramiko
 from paramiko import sftp
 from paramiko.sftp import int64
 
-from core.ssh_packets import send
+from core.ssh_packets import Received, send
 
 # One request with its header fits one SSH packet of 32 KiB, the least that every server accepts.
 _PORTABLE_BYTES = 32_000
 _MOST_BYTES = 261_120  # what OpenSSH offers: 256 KiB less 1 KiB for the header
 _UNDER_WAY_BYTES = 4 * 1024 * 1024  # fills a link of 1 Gbit/s with 30 ms of delay
 _HEADER_BYTES = 1024  # of a request to write; more than enough
+_LONGEST_PACKET = _MOST_BYTES + _HEADER_BYTES  # as OpenSSH's client has it
 _SFTP_VERSION = 3
+_LISTING_BYTES = 64 * 1024 * 1024  # of one folder, about 100,000 files; a server may go on without end
+_ENTRY_BYTES = 512  # what an entry takes beside its text
 
 
 class _EarlyAnswers:
@@ -55,7 +58,7 @@ class PipelinedClient(paramiko.SFTPClient):
         _expecting: dict[int, object]
         request_number: int
 
-        def _request(self, kind: int, *args: Any) -> tuple[int, paramiko.Message]: ...
+        def _adjust_cwd(self, path: str) -> bytes: ...
         def _async_request(self, owner: object, kind: int, *args: Any) -> int: ...
         def _read_response(self, number: int) -> tuple[int, paramiko.Message]: ...
         def _convert_status(self, message: paramiko.Message) -> None: ...
@@ -69,6 +72,20 @@ class PipelinedClient(paramiko.SFTPClient):
         self._request_bytes = memoryview(bytearray(_MOST_BYTES + _HEADER_BYTES))
         super().__init__(channel)
         self._read_bytes, self._write_bytes = self._limits()
+
+    def listdir_attr(self, path: str = ".") -> list[paramiko.SFTPAttributes]:
+        """As paramiko's, of a folder that has an end; SSHException for one that would fill our memory."""
+        _, opened = self._request(sftp.CMD_OPENDIR, self._adjust_cwd(path))
+        handle, room = opened.get_binary(), _LISTING_BYTES
+        found: list[paramiko.SFTPAttributes] = []
+        for answer in self._listed(handle):
+            count = answer.get_int()
+            room -= len(answer.asbytes()) + (1 + count) * _ENTRY_BYTES
+            if room < 0:
+                raise paramiko.SSHException("a folder has no end")
+            found += [_entry(answer) for _ in range(count)]
+        self._request(sftp.CMD_CLOSE, handle)
+        return [entry for entry in found if entry.filename not in (".", "..")]
 
     def read_blocks(self, file: paramiko.SFTPFile, offset: int, end: int) -> Iterator[bytes]:
         """The bytes of an open file from `offset` up to `end`; fewer only if the file is shorter than that."""
@@ -107,6 +124,25 @@ class PipelinedClient(paramiko.SFTPClient):
             self._answer(waiting.popleft())
         if "fsync@openssh.com" in self._extensions:
             self._request(sftp.CMD_EXTENDED, "fsync@openssh.com", _handle(file))
+
+    def _listed(self, handle: bytes) -> Iterator[paramiko.Message]:
+        while True:
+            try:
+                kind, answer = self._request(sftp.CMD_READDIR, handle)
+            except EOFError:
+                return
+            if kind != sftp.CMD_NAME:
+                raise paramiko.SSHException("an answer to a listing holds no names")
+            yield answer
+
+    def _request(self, kind: int, *args: Any) -> tuple[int, paramiko.Message]:
+        answered, message = super()._request(kind, *args)  # type: ignore[misc]
+        return answered, Received(message.get_remainder())
+
+    def _read_all(self, n: int) -> bytes:
+        if n > _LONGEST_PACKET:
+            raise paramiko.SSHException("an answer is too large")
+        return super()._read_all(n)  # type: ignore[misc,no-any-return]
 
     def _ask_write(self, file: paramiko.SFTPFile, offset: int, data: memoryview) -> int:
         handle = _handle(file)
@@ -164,6 +200,12 @@ class PipelinedClient(paramiko.SFTPClient):
         answer.get_int64()  # the longest packet
         read, write = answer.get_int64(), answer.get_int64()  # 0: not said
         return min(read or _PORTABLE_BYTES, _MOST_BYTES), min(write or _PORTABLE_BYTES, _MOST_BYTES)
+
+
+def _entry(answer: paramiko.Message) -> paramiko.SFTPAttributes:
+    kind: Any = paramiko.SFTPAttributes
+    name, shown = answer.get_text(), answer.get_text()
+    return cast("paramiko.SFTPAttributes", kind._from_msg(answer, name, shown))  # noqa: SLF001
 
 
 def _handle(file: paramiko.SFTPFile) -> bytes:

@@ -23,6 +23,8 @@ from transports.pace import Pace
 from transports.pipelined import PipelinedClient
 from transports.ssh import FOREIGN, Login, Patience, SshConnection, SshServer, unreachable
 
+_MOST_LEVELS = 4  # of folders in a folder that we remove; what we put there has one
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -170,12 +172,14 @@ class SftpTransport(Closing):
     def _close_file(self, file: paramiko.SFTPFile) -> None:
         self._client.close_file(file)
 
-    def _delete(self, path: str, found: paramiko.SFTPAttributes) -> None:
+    def _delete(self, path: str, found: paramiko.SFTPAttributes, levels: int = _MOST_LEVELS) -> None:
         if not _is_directory(found):
             self._client.remove(path)
             return
+        if levels == 0:
+            raise DestinationRefused(f"{self._where}: there are too many folders in each other to remove them")
         for entry in self._client.listdir_attr(path):
-            self._delete(f"{path}/{entry.filename}", entry)
+            self._delete(f"{path}/{entry.filename}", entry, levels - 1)
         self._client.rmdir(path)
 
     def _make(self, path: str) -> None:
