@@ -7,7 +7,7 @@ database cannot be used. Reads no keys, sends nothing, and knows no clock but th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from json import loads
 from typing import Any, Unpack
@@ -198,23 +198,21 @@ class Ledger:
         with reading(self.engine) as connection:
             return events.of_delivery(connection, delivery_id)
 
-    def record_pickup(self, pickup: Pickup) -> bool:
-        """Record that the recipient read one file; False if this reading was recorded before.
+    def record_pickups(self, pickups: Iterable[Pickup]) -> int:
+        """Record that recipients read files, each reading once; returns how many were new.
 
         When every file of a published delivery was read as a whole, at once or in parts that together are the whole,
-        the delivery becomes picked up.
+        the delivery becomes picked up. That is asked once for each delivery, after all of them, and also if nothing was
+        new: whoever recorded them may have died before it asked.
         """
-        with writing(self.engine) as connection:
-            if events.find_once(connection, pickup.once) is not None:
-                return False
-            delivery = deliveries.find(connection, pickup.agreement_id, pickup.period, pickup.edition)
-            if delivery is not None and delivery.recipient != pickup.recipient:
-                delivery = None  # a reading that fits no delivery is kept, as failed, and changes none
-            self._record_reading(connection, pickup, delivery)
-            waiting = delivery is not None and delivery.published_at is not None and delivery.picked_up_at is None
-            if delivery is not None and waiting and _all_read(connection, delivery, pickup):
-                self._pick_up(connection, delivery)
-        return True
+        new, last = 0, {}
+        for pickup in pickups:
+            with writing(self.engine) as connection:
+                new += self._record_reading(connection, pickup)
+            last[pickup.agreement_id, pickup.period, pickup.edition, pickup.recipient] = pickup
+        for pickup in last.values():
+            self._pick_up_if_read(pickup)
+        return new
 
     def _carry_out(self, connection: Connection, request: ClaimRequest, decision: claims.Decision) -> None:
         delivery = decision.delivery
@@ -253,7 +251,10 @@ class Ledger:
             connection=connection,
         )
 
-    def _record_reading(self, connection: Connection, pickup: Pickup, delivery: Delivery | None) -> None:
+    def _record_reading(self, connection: Connection, pickup: Pickup) -> bool:
+        if events.find_once(connection, pickup.once) is not None:
+            return False
+        delivery = _read_from(connection, pickup)  # a reading that fits none is kept, as failed
         self.record(
             Action.DELIVERY_READ,
             f"{deliveries.OBJECT}{pickup.agreement_id}/{pickup.period}/{pickup.edition}/{pickup.file}",
@@ -270,6 +271,7 @@ class Ledger:
             once=pickup.once,
             connection=connection,
         )
+        return True
 
     def _advanced(self, held: Delivery, claim: Claim, state: State, columns: Columns) -> Delivery:
         sealed = columns.get("sealed", held.sealed)
@@ -302,11 +304,20 @@ class Ledger:
                 detail = {"by": published.id, "reason": published.reason}
                 self.tell(connection, changed, Action.DELIVERY_SUPERSEDED, Result.OK, claim.actor, detail)
 
-    def _pick_up(self, connection: Connection, delivery: Delivery) -> None:
-        state = State.PICKED_UP if can_follow(delivery.state, State.PICKED_UP) else delivery.state
-        changed = replace(delivery, state=state, picked_up_at=self.now(), updated_at=self.now())
-        deliveries.save(connection, changed, held_by=delivery.token)
-        self.tell(connection, changed, Action.DELIVERY_PICKED_UP, Result.OK, delivery.recipient, {})
+    def _pick_up_if_read(self, pickup: Pickup) -> None:
+        """What was read is looked through without keeping others from writing; it only ever becomes more."""
+        with reading(self.engine) as connection:
+            delivery = _read_from(connection, pickup)
+            if delivery is None or not _waits(delivery) or not _all_read(connection, delivery, pickup):
+                return
+        with writing(self.engine) as connection:
+            delivery = _read_from(connection, pickup)
+            if delivery is None or not _waits(delivery):
+                return
+            state = State.PICKED_UP if can_follow(delivery.state, State.PICKED_UP) else delivery.state
+            changed = replace(delivery, state=state, picked_up_at=self.now(), updated_at=self.now())
+            deliveries.save(connection, changed, held_by=delivery.token)
+            self.tell(connection, changed, Action.DELIVERY_PICKED_UP, Result.OK, delivery.recipient, {})
 
     def tell(
         self,
@@ -355,6 +366,16 @@ def _told(columns: Columns) -> dict[str, Any]:
     if "expires_at" in columns:
         told["expires_at"] = to_rfc3339(columns["expires_at"])
     return told
+
+
+def _read_from(connection: Connection, pickup: Pickup) -> Delivery | None:
+    """The delivery of the file, if it is this recipient's."""
+    delivery = deliveries.find(connection, pickup.agreement_id, pickup.period, pickup.edition)
+    return delivery if delivery is not None and delivery.recipient == pickup.recipient else None
+
+
+def _waits(delivery: Delivery) -> bool:
+    return delivery.published_at is not None and delivery.picked_up_at is None
 
 
 def _all_read(connection: Connection, delivery: Delivery, pickup: Pickup) -> bool:

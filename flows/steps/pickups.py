@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 from core.canonical import sha256_hex
 from core.errors import GlaError, UnusableInput
@@ -26,7 +29,18 @@ def record_pickups(services: Services) -> int:
     """Record every finished spool file and remove it; returns how many readings were new. A file with a line that we
     did not write is kept aside as `.rejected` and logged, after its other lines: it never stops the others.
     """
-    count = 0
+    done: dict[Path, bool] = {}
+    reports: list[int] = []
+    new = services.ledger.record_pickups(_readings(services, done, reports))
+    for path, fine in done.items():  # not before: whether all was read is asked again after a crash
+        _put_away(path, fine=fine)
+    return new + sum(reports)
+
+
+def _readings(services: Services, done: dict[Path, bool], reports: list[int]) -> Iterator[Reading]:
+    """What the spool files tell of deliveries, one after another. Each file is `done`, fine or not; of `reports`, which
+    are recorded on the way, how many were new.
+    """
     for path in sorted((services.settings.dropzone_dir / SPOOL).glob("*.jsonl")):
         try:
             lines = path.read_bytes().splitlines()
@@ -35,24 +49,27 @@ def record_pickups(services: Services) -> int:
         fine = True
         for number, line in enumerate(lines, 1):
             try:
-                count += _record(services, line)
+                pickup = Pickup.from_bytes(line)
+                if is_of_report(pickup):
+                    reports.append(record_reading(services, pickup, line))
+                    continue
+                reading = _reading(services, pickup, line)
             except GlaError as error:
                 if error.transient:
                     raise
                 fine = False
                 logger.warning("spool file %s is set aside for its line %d: %s", path.name, number, error)
-        if fine:
-            path.unlink(missing_ok=True)
-        else:
-            path.replace(path.with_suffix(".rejected"))
-    return count
+            else:
+                yield reading
+        done[path] = fine
 
 
-def _record(services: Services, line: bytes) -> int:
-    pickup = Pickup.from_bytes(line)
-    if is_of_report(pickup):
-        return record_reading(services, pickup, line)
-    return services.ledger.record_pickup(_reading(services, pickup, line))
+def _put_away(path: Path, *, fine: bool) -> None:
+    if fine:
+        path.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(FileNotFoundError):  # another collector was here first
+        path.replace(path.with_suffix(".rejected"))
 
 
 def _reading(services: Services, pickup: Pickup, line: bytes) -> Reading:

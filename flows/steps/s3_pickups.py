@@ -8,7 +8,7 @@ that we signed is not. Other servers' logs name no ranges: there the recipient's
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -81,14 +81,17 @@ def record_s3_log(services: Services, destination: str, lines: Iterable[str], ow
         raise UnusableInput(f"destination {destination} is no bucket: what is fetched there is not in such a log")
     below = f"/{told.uri.removeprefix('s3://').strip('/')}/"
     of_destination = cache(lambda agreement_id: _destination(services, agreement_id) == destination)
-    new = 0
-    for line in lines:
-        access = Access.parse(line.rstrip("\n"))
-        if access is None or not access.key.startswith(below) or (access.user in own_users and not access.by_link):
-            continue
-        pickup = _pickup(services, access, access.key.removeprefix(below), sha256_hex(line.encode()), of_destination)
-        new += pickup is not None and services.ledger.record_pickup(pickup)
-    return new
+
+    def pickups() -> Iterator[Pickup]:
+        for line in lines:
+            access = Access.parse(line.rstrip("\n"))
+            if access is None or not access.key.startswith(below) or (access.user in own_users and not access.by_link):
+                continue
+            name, once = access.key.removeprefix(below), sha256_hex(line.encode())
+            if (pickup := _pickup(services, access, name, once, of_destination)) is not None:
+                yield pickup
+
+    return services.ledger.record_pickups(pickups())
 
 
 def _pickup(

@@ -268,5 +268,5 @@ def test_history_tells_how_much_was_fetched_in_part(ledger: Ledger, clock: Clock
     for number, span in enumerate([(0, 6), (4, 8)]):
         read = FileReading(10, (span,), closed=False, ended=to_rfc3339(clock()))
         pickup = Pickup(AGREEMENT, JANUARY, 1, "gemeente-voorbeeld", "a", read, frozenset("a"), str(number), {})
-        ledger.record_pickup(pickup)
+        ledger.record_pickups([pickup])
     assert [row.partly for row in history(ledger.engine)] == [8]

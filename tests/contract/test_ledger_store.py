@@ -424,25 +424,25 @@ class TestEditions:
 class TestPickup:
     def test_every_file_read_as_a_whole_makes_it_picked_up(self, ledger: Ledger) -> None:
         deliver(ledger)
-        assert ledger.record_pickup(pickup("a", once="1"))
-        assert ledger.record_pickup(pickup("b", once="2", whole=False))
+        assert ledger.record_pickups([pickup("a", once="1")])
+        assert ledger.record_pickups([pickup("b", once="2", whole=False)])
         assert state(ledger) == State.PUBLISHED
-        assert ledger.record_pickup(pickup("b", once="3"))
+        assert ledger.record_pickups([pickup("b", once="3")])
         assert state(ledger) == State.PICKED_UP
         assert actions(ledger)[-1] == Action.DELIVERY_PICKED_UP
 
     def test_a_spool_that_is_read_twice_counts_once(self, ledger: Ledger) -> None:
         deliver(ledger)
-        assert ledger.record_pickup(pickup("a"))
+        assert ledger.record_pickups([pickup("a")])
         before = recorded(ledger)
-        assert not ledger.record_pickup(pickup("a"))
+        assert not ledger.record_pickups([pickup("a")])
         assert recorded(ledger) == before
 
     def test_reading_a_superseded_edition_is_recorded_and_leaves_it_superseded(self, ledger: Ledger) -> None:
         deliver(ledger)
         deliver(ledger, edition=2)
         for number, file in enumerate("ab"):
-            ledger.record_pickup(pickup(file, once=str(number)))
+            ledger.record_pickups([pickup(file, once=str(number))])
         kept = ledger.get(AGREEMENT, JANUARY, 1)
         assert kept is not None
         assert kept.state == State.SUPERSEDED
@@ -450,33 +450,33 @@ class TestPickup:
 
     def test_parts_of_several_sessions_make_it_picked_up_together(self, ledger: Ledger) -> None:
         deliver(ledger)
-        ledger.record_pickup(pickup("a", once="whole"))
+        ledger.record_pickups([pickup("a", once="whole")])
         parts = [((0, 4),), ((7, 10),), ((3, 7),)]
         for second, spans in enumerate(parts):
             assert state(ledger) == State.PUBLISHED
             part = FileReading(10, spans, closed=second == 2, ended=f"2026-02-01T06:00:0{second}.000Z")
-            ledger.record_pickup(pickup("b", once=str(second), reading=part))
+            ledger.record_pickups([pickup("b", once=str(second), reading=part)])
         assert state(ledger) == State.PICKED_UP
 
     def test_parts_count_in_whatever_order_they_are_recorded(self, ledger: Ledger) -> None:
         deliver(ledger)
-        ledger.record_pickup(pickup("a", once="whole"))
+        ledger.record_pickups([pickup("a", once="whole")])
         for hour, span in ((7, (4, 10)), (6, (0, 4))):
             part = FileReading(10, (span,), closed=hour == 7, ended=f"2026-02-01T0{hour}:00:00.000Z")
-            ledger.record_pickup(pickup("b", once=str(hour), reading=part))
+            ledger.record_pickups([pickup("b", once=str(hour), reading=part)])
         assert state(ledger) == State.PICKED_UP
 
     def test_a_delivery_that_was_never_published_is_not_picked_up(self, ledger: Ledger) -> None:
         held = seal(ledger, extract(ledger, claim(ledger)))
-        ledger.record_pickup(pickup("a", files=frozenset("a")))
+        ledger.record_pickups([pickup("a", files=frozenset("a"))])
         kept = ledger.get(AGREEMENT, JANUARY, 1)
         assert kept is not None
         assert (kept.state, kept.picked_up_at) == (held.state, None)
 
     def test_a_reading_that_fits_no_delivery_is_kept_as_failed(self, ledger: Ledger) -> None:
         deliver(ledger)
-        ledger.record_pickup(pickup("a", recipient="iemand-anders"))
-        ledger.record_pickup(pickup("a", edition=9, once="2"))
+        ledger.record_pickups([pickup("a", recipient="iemand-anders")])
+        ledger.record_pickups([pickup("a", edition=9, once="2")])
         assert [event.body.result for event in recorded(ledger)[-2:]] == [Result.FAILED, Result.FAILED]
         assert state(ledger) == State.PUBLISHED
 

@@ -13,6 +13,7 @@ from core.clock import to_rfc3339
 from flows.steps import path
 from flows.steps.pickups import record_pickups
 from flows.steps.seal import Sealed
+from ledger import events
 from schemas.accounts import Pickup
 from tests.delivery_world import AGREEMENT, MARCH, NOW
 
@@ -133,6 +134,23 @@ def test_a_crash_in_the_middle_of_a_file_loses_and_doubles_nothing(published):
     spool(published, "a", *lines)
     assert record_pickups(published.services) == 3
     assert len(reads(published)) == 5
+
+
+def test_what_is_recorded_is_looked_through_once_in_a_run_and_again_after_a_crash(published, monkeypatch):
+    looked = []
+    original = events.of_delivery
+    monkeypatch.setattr(events, "of_delivery", lambda *asked: looked.append(asked) or original(*asked))
+    lines = [line(name, size) for name, size in files(published).items()]
+    bites = [line("people.parquet.age", 10**6, (0, 1), second=number) for number in range(20)]
+    with monkeypatch.context() as broken:
+        broken.setattr(type(published.services.ledger), "_pick_up_if_read", lambda *_: 1 / 0)
+        spool(published, "a", *lines, *bites[:10])
+        with pytest.raises(ZeroDivisionError):
+            record_pickups(published.services)
+    assert (delivery(published).state, left(published), len(reads(published))) == ("published", ["a.jsonl"], 15)
+    spool(published, "b", *bites[10:])
+    assert record_pickups(published.services) == 10
+    assert (delivery(published).state, left(published), len(looked)) == ("picked_up", [], 1)
 
 
 BAD = {

@@ -207,8 +207,8 @@ class DeliveryLife(RuleBasedStateMachine):
         self.count += 1
         files, reading = frozenset("ab"), FileReading(10, (span,), closed=True, ended=to_rfc3339(self.clock()))
         pickup = Pickup(AGREEMENT, JANUARY, edition, "gemeente-voorbeeld", file, reading, files, str(self.count), {})
-        assert self.ledger.record_pickup(pickup)
-        assert not self.ledger.record_pickup(pickup)
+        assert self.ledger.record_pickups([pickup])
+        assert not self.ledger.record_pickups([pickup])
 
     @rule(reason=st.sampled_from([None, "damaged"]), signed=st.sampled_from([None, SIGNED]))
     def a_recipient_says_what_it_thinks(self, reason: str | None, signed: Signed | None) -> None:
