@@ -26,13 +26,15 @@ def sent(offset: int, length: int, handle: int = 0, request: int = 10, asked: in
     ]
 
 
-def test_a_session_as_openssh_92_logs_it():
+@pytest.mark.parametrize("handle", ["handle handle 0", "handle 0"], ids=["until 9.3", "since 9.4"])
+def test_a_session_as_openssh_logs_it(handle):
     log, [closed] = fed(
         "session opened for local user fonds from [192.0.2.7]",
         "received client version 3",
         'stat name "/deliveries"',
         "debug1: request 4: sent attrib have 0xf",
-        *opened(),
+        opened()[0],
+        f"debug1: request 9: sent {handle}",
         *sent(0, 261120),
         *sent(261120, 8880, request=11),
         f'debug1: request 12: read "{NAME}" (handle 0) off 270000 len 261120',
