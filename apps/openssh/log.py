@@ -1,8 +1,9 @@
 """What OpenSSH's sftp-server logs of one session, at level DEBUG1: which bytes of which file were sent, and received.
 
-It handles one request after another, so that what it says belongs to the request that it named last. It logs the bytes
+It handles one request after another, and what it sends is told in the line after that of the request. It logs the bytes
 that it really sent; a file that is still open when the connection ends is closed with the word `forced`. What a client
-chose itself, a name, is only ever compared: OpenSSH writes control characters in it as escapes.
+chose itself, a name, is only ever compared: OpenSSH writes control characters in it as escapes. It cuts a line at 1,023
+characters, so a long name hides what was asked, but never that something was sent: the log is `unclear` then.
 
 >>> log = SessionLog(lambda: "2026-04-05T12:00:00Z")
 >>> for line in ('open "/a" flags READ mode 0666', "debug1: request 5: sent handle handle 0",
@@ -27,7 +28,7 @@ _OVER = re.compile(r"session closed for local user \S+ from \[[^\]]*\]")
 _OPEN = re.compile(r'open "(.*)" flags (\S*) mode 0[0-7]+')
 _OPENDIR = re.compile(r'opendir "(.*)"')
 _HANDLE = re.compile(r"debug1: request \d+: sent handle (?:handle )?(\d+)")  # until 9.3 it says the word twice
-_READ = re.compile(r'debug1: request (\d+): read ".*" \(handle (\d+)\) off (\d+) len \d+')
+_READ = re.compile(r'debug1: request (\d+): read "(.*)" \(handle (\d+)\) off (\d+) len \d+')
 _DATA = re.compile(r"debug1: request (\d+): sent data len (\d+)")
 _WRITE = re.compile(r'debug1: request \d+: write ".*" \(handle (\d+)\) off \d+ len (\d+)')
 _CLOSE = re.compile(r'(forced )?close "(.*)" bytes read (\d+) written (\d+)')
@@ -66,13 +67,23 @@ class _Handle:
         return self.sent, self.offered
 
 
+@dataclass(frozen=True)
+class _Read:
+    request: str
+    handle: _Handle
+    offset: int
+
+
 class SessionLog:
-    """Feed it the lines of one session in order. `address` is known after the first; the last makes it `over`."""
+    """Feed it the lines of one session in order. `address` is known after the first; the last makes it `over`.
+
+    Once it is `unclear`, something was opened or sent of which the log does not tell what.
+    """
 
     def __init__(self, now: Callable[[], str]) -> None:
         self._now = now
-        self._opening: tuple[str, bool] | None = None
-        self._asked: tuple[str, int, int] | None = None  # request, handle, offset
+        self._asked: _Handle | _Read | None = None  # by the line that is fed
+        self._before: _Handle | _Read | None = None  # by the line before it, which alone it can answer
         self._handles: dict[int, _Handle] = {}
         self._steps: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Closed | None]], ...] = (
             (_DATA, self._sent),
@@ -86,10 +97,11 @@ class SessionLog:
             (_OVER, self._over),
         )
         self.address: str | None = None
-        self.over = False
+        self.over = self.unclear = False
 
     def feed(self, line: str) -> Closed | None:
         """Take one line; a file that it closes is returned."""
+        self._before, self._asked = self._asked, None
         for pattern, step in self._steps:
             if found := pattern.fullmatch(line):
                 return step(found)
@@ -103,34 +115,39 @@ class SessionLog:
         return [self._of(handle, by_client=False) for handle in handles]
 
     def _read(self, found: re.Match[str]) -> None:
-        self._asked = (found[1], int(found[2]), int(found[3]))
+        """A name that holds what looks like the rest of the line, and is cut there, is not that of the handle."""
+        handle = self._handles.get(int(found[3]))
+        if handle is not None and handle.path == found[2]:
+            self._asked = _Read(found[1], handle, int(found[4]))
 
     def _sent(self, found: re.Match[str]) -> None:
-        if self._asked is None or self._asked[0] != found[1]:
+        read = self._before
+        if not isinstance(read, _Read) or read.request != found[1]:
+            self.unclear = True
             return
-        _, number, offset = self._asked
-        self._asked = None
-        if handle := self._handles.get(number):
-            length = int(found[2])
-            handle.spans = add_span(handle.spans, offset, offset + length)
-            handle.sent += length
-            handle.heard = self._now()
+        length = int(found[2])
+        read.handle.spans = add_span(read.handle.spans, read.offset, read.offset + length)
+        read.handle.sent += length
+        read.handle.heard = self._now()
 
     def _write(self, found: re.Match[str]) -> None:
         if handle := self._handles.get(int(found[1])):
             handle.offered += int(found[2])
 
     def _open(self, found: re.Match[str]) -> None:
-        self._opening = (found[1], "WRITE" in found[2].split(","))
+        now = self._now()
+        self._asked = _Handle(found[1], "WRITE" in found[2].split(","), started=now, heard=now)
 
-    def _open_folder(self, found: re.Match[str]) -> None:  # noqa: ARG002 - its handle follows, as that of a file
-        self._opening = None
+    def _open_folder(self, found: re.Match[str]) -> None:
+        """Its handle has a number as that of a file, and nothing is read or written with it."""
+        now = self._now()
+        self._asked = _Handle(found[1], writing=False, started=now, heard=now)
 
     def _opened(self, found: re.Match[str]) -> None:
-        if self._opening is not None:
-            now = self._now()
-            self._handles[int(found[1])] = _Handle(*self._opening, started=now, heard=now)
-        self._opening = None
+        if isinstance(self._before, _Handle):
+            self._handles[int(found[1])] = self._before
+        else:
+            self.unclear = True
 
     def _closed(self, found: re.Match[str]) -> Closed | None:
         """The line names no handle: of several with one name it is the one of which so much was read and written."""

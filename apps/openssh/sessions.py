@@ -82,9 +82,14 @@ class Sessions:
             running = self._begin(name, pid, line)
             if running is None:
                 return
+        was_clear = not running.log.unclear
         closed = running.log.feed(line)
         if closed is not None:
             self._close(running, closed)
+        if was_clear and running.log.unclear:
+            logger.warning("session %s: its log does not tell what is sent", running.session.id)
+            processes.end(pid, signal.SIGKILL)  # it sends nothing more, whatever the process of the connection does
+            self._stop(running, "it cannot be recorded")
         if running.log.over:
             self._end(pid)
 

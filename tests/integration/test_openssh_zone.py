@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from apps.openssh.zone import OpensshZone
@@ -297,6 +298,25 @@ def test_a_session_that_cannot_be_recorded_is_ended_at_once(stopped, tmp_path):
         assert "the log of a session" not in stopped.log
         (stopped.root / "spool").chmod(0o750)
         until(lambda: place.sftp("ls").returncode == 0, "the next one is served")
+
+
+def test_what_is_fetched_under_a_name_that_the_log_cuts_ends_at_once(stopped):
+    """It would go out unrecorded: every folder of it may be named with any number of slashes."""
+    data = os.urandom(8_000_000)
+    stopped.put("fonds", "GLA-1/2026-03/edition-1/large.age", data)
+    path = "/" * 900 + "deliveries/GLA-1/2026-03/edition-1/large.age"
+    for times, name in enumerate([path, "/" * 100 + path], start=1):  # the second is not even told when it is opened
+        with stopped.running(), stopped.client() as client:
+            came = 0
+            with pytest.raises((OSError, EOFError, paramiko.SSHException)):  # noqa: PT012, SIM117 - in any of them
+                with client.open(name, "rb") as file:
+                    while block := file.read(32768):
+                        came += len(block)
+            assert came < len(data) / 2
+            until(lambda n=times: stopped.log.count("its log does not tell what is sent") == n, "it is told")
+            with stopped.client() as again:
+                assert again.listdir("deliveries") == ["GLA-1"]
+        assert [each for each in stopped.pickups() if each.whole] == []
 
 
 def test_a_file_whose_name_the_log_cannot_tell_does_not_stay(zone, tmp_path):

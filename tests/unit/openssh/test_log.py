@@ -19,11 +19,20 @@ def opened(name: str = NAME, handle: int = 0, flags: str = "READ") -> list[str]:
     return [f'open "{name}" flags {flags} mode 0666', f"debug1: request 9: sent handle handle {handle}"]
 
 
-def sent(offset: int, length: int, handle: int = 0, request: int = 10, asked: int = 261120) -> list[str]:
+def sent(
+    offset: int, length: int, handle: int = 0, request: int = 10, asked: int = 261120, name: str = NAME
+) -> list[str]:
     return [
-        f'debug1: request {request}: read "{NAME}" (handle {handle}) off {offset} len {asked}',
+        f'debug1: request {request}: read "{name}" (handle {handle}) off {offset} len {asked}',
         f"debug1: request {request}: sent data len {length}",
     ]
+
+
+def cut(line: str) -> str:
+    return line[:1023]  # as OpenSSH does
+
+
+LONG = "/" * 980 + NAME
 
 
 @pytest.mark.parametrize("handle", ["handle handle 0", "handle 0"], ids=["until 9.3", "since 9.4"])
@@ -46,6 +55,7 @@ def test_a_session_as_openssh_logs_it(handle):
     )
     assert (log.address, log.over) == ("192.0.2.7", True)
     assert (closed.path, closed.spans, closed.by_client, closed.writing) == (NAME, ((0, 270000),), True, False)
+    assert not log.unclear
 
 
 def test_what_was_asked_and_not_sent_does_not_count():
@@ -55,8 +65,40 @@ def test_what_was_asked_and_not_sent_does_not_count():
 
 def test_an_answer_to_another_request_does_not_count():
     lines = [*sent(0, 100)[:1], "debug1: request 99: sent data len 100"]
-    _, [closed] = fed(*opened(), *lines, f'close "{NAME}" bytes read 0 written 0')
+    log, [closed] = fed(*opened(), *lines, f'close "{NAME}" bytes read 0 written 0')
     assert closed.spans == ()
+    assert log.unclear
+
+
+def test_a_name_so_long_that_its_line_is_cut_cannot_be_opened_unseen():
+    """Nor does the file that was asked for before, and refused, become the one that is read."""
+    refused = ['open "/deliveries" flags WRITE mode 0666', "sent status Permission denied"]
+    opening = [cut(line) for line in opened(LONG)]
+    log, closed = fed(*refused, opening[0])
+    assert not log.unclear
+    log.feed(opening[1])
+    assert (closed, log.unclear, log.left()) == ([], True, [])
+
+
+@pytest.mark.parametrize("request_number", [10, 77], ids=["the same", "another"])
+def test_a_name_so_long_that_only_what_is_read_of_it_is_cut_cannot_be_read_unseen(request_number):
+    """Nor is it taken for what was asked of another file, in a request of that number, and not sent."""
+    name = "/" * (980 - len(NAME)) + NAME
+    asked = sent(10**6, 0, request=10)[0]
+    reading = [cut(line) for line in sent(0, 100, handle=1, request=request_number, name=name)]
+    log, closed = fed(*opened(), *opened(name, handle=1), asked, "sent status End of file", *reading)
+    assert (closed, log.unclear) == ([], True)
+    assert [each.spans for each in log.left()] == [(), ()]
+
+
+def test_a_name_that_ends_like_a_line_where_the_line_is_cut_is_no_reading_of_another_file():
+    forged = '/incoming/GLA-1/x" (handle 0) off 0 len 261120'
+    name = "/" * (1023 - len(cut(f'debug1: request 10: read "{forged}'))) + forged
+    reading = [cut(line) for line in sent(0, 100, handle=1, name=name)]
+    assert reading[0].endswith("(handle 0) off 0 len 261120")
+    log, closed = fed(*opened(), *opened(name, handle=1, flags="READ,WRITE"), *reading)
+    assert (closed, log.unclear) == ([], True)
+    assert log.left()[0].spans == ()
 
 
 def test_a_connection_that_broke_closes_by_force():
@@ -106,7 +148,7 @@ def test_a_handle_is_used_again_by_another_file():
         "debug1: request 5: sent handle handle 0",
         'closedir "/"',
         *opened("/b"),
-        *sent(0, 5),
+        *sent(0, 5, name="/b"),
         'close "/b" bytes read 5 written 0',
     )
     assert [(each.path, each.spans) for each in closed] == [("/a", ()), ("/b", ((0, 5),))]
