@@ -102,9 +102,9 @@ class Area:
             nodes = [_node(entry) for entry in children(folder) if entry.is_dir(follow_symlinks=False) == folders]
         return sorted(nodes, key=lambda node: node.name)
 
-    def receive(self, path: str) -> Receiving:
-        """Begin a file. FileExistsError if there is one of its name; PermissionError beyond the limits; OSError without
-        room on the disk.
+    def receive(self, path: str, size: int = 0) -> Receiving:
+        """Begin a file, of `size` bytes if that is known. FileExistsError if there is one of its name; PermissionError
+        beyond the limits; OSError without room for it.
         """
         names = segments(path)
         allowed = self._kind.names
@@ -118,7 +118,7 @@ class Area:
             files = [each for each in here if not each.startswith(".") or each.endswith(_DRAFT_SUFFIX)]
             if len(files) >= self._limits.files:
                 raise PermissionError
-            self.check_room(folder, 0)
+            self.check_room(folder, size)
             return Receiving(self, os.dup(folder), name, self._limits.size)
 
     def check_room(self, folder: int, more: int) -> None:

@@ -60,19 +60,26 @@ class Landing:
 
     def _copy(self, here: Path, area: Area, path: str, session: Session) -> None:
         with open(os.open(here, _FILE), "rb", buffering=0) as file:  # noqa: PTH123 - by descriptor
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status, descriptor = os.fstat(file.fileno()), file.fileno()
+            if not stat.S_ISREG(status.st_mode) or _has_hole(descriptor, status.st_size):
                 raise PermissionError
             with self._owner.acting():
-                receiving = area.receive(path)
+                receiving = area.receive(path, status.st_size)
                 try:
-                    _fill(receiving, file.fileno())
+                    _fill(receiving, descriptor, status.st_size)
                     receiving.finish(session)
                 finally:
                     receiving.drop()
 
 
-def _fill(receiving: Receiving, descriptor: int) -> None:
+def _has_hole(descriptor: int, size: int) -> bool:
+    """No program sends one, and who could would have us write 256 MiB for each byte that it sent."""
+    return size > 0 and os.lseek(descriptor, 0, os.SEEK_HOLE) < size
+
+
+def _fill(receiving: Receiving, descriptor: int, size: int) -> None:
+    """Copy no more than `size` bytes, though the file may grow meanwhile."""
     offset = 0
-    while block := os.pread(descriptor, _BLOCK, offset):
+    while block := os.pread(descriptor, min(_BLOCK, size - offset), offset):
         receiving.write(offset, memoryview(block))
         offset += len(block)

@@ -50,7 +50,7 @@ _FOLLOW_SECONDS = 1.0  # a delivery that appeared is seen after at most this, an
 _STOP_SECONDS = 10.0
 _CONFIG_NAME = ".sshd_config"  # among the chroots, where only root writes
 _DATAGRAM_BYTES = 8192
-_LINES_AT_ONCE = 1000  # of one recipient, more than can wait: then it is another's turn
+_TURN_SECONDS = 0.02  # to hear one recipient, and what its last line asks for: then it is another's turn
 _CREDENTIALS = struct.Struct("iII")  # pid, uid, gid (unix(7))
 _LISTENS = re.compile(r"Server listening on \S+ port (\d+)\.")
 _REFUSED = re.compile(r"Failed|Invalid user|User (?!child)|error: |fatal: |Connection (closed|reset) by (invalid|auth)")
@@ -205,8 +205,9 @@ class OpensshZone:
 
     def _hear(self, name: str) -> None:
         each = self._recipients[name]
+        end = time.monotonic() + _TURN_SECONDS
         with suppress(BlockingIOError):
-            for _ in range(_LINES_AT_ONCE):
+            while time.monotonic() < end:
                 data, ancillary, _, _ = each.chroot.log.recvmsg(_DATAGRAM_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size))
                 line = message(data)
                 pids = [_CREDENTIALS.unpack(value)[0] for _, kind, value in ancillary if kind == socket.SCM_CREDENTIALS]

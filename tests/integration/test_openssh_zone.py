@@ -319,6 +319,19 @@ def test_what_is_fetched_under_a_name_that_the_log_cuts_ends_at_once(stopped):
         assert [each for each in stopped.pickups() if each.whole] == []
 
 
+def test_files_with_holes_are_not_written_out_while_others_wait(stopped):
+    (stopped.root / "incoming/fonds/GLA-1").mkdir(parents=True)
+    with stopped.running() as process:
+        until((stopped.chroots / "fonds/incoming/GLA-1").exists, "there is a place for it")
+        with stopped.client() as client:
+            for number in range(10):
+                with client.open(f"incoming/GLA-1/{number}", "wb") as file:
+                    file.seek(200_000_000)
+                    file.write(b"x")
+        until(lambda: stopped.log.count("a file that was sent is not taken: PermissionError") == 10, "they are told of")
+        assert process.io_counters().write_chars < 1_000_000
+
+
 def test_a_file_whose_name_the_log_cannot_tell_does_not_stay(zone, tmp_path):
     (zone.root / "incoming/fonds/GLA-1").mkdir(parents=True)
     place = at(zone, tmp_path)
