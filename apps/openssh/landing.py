@@ -11,6 +11,7 @@ import logging
 import os
 import stat
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1024 * 1024
-_LEFT_SECONDS = 60.0  # a file that no session can be writing any more
+_LEFT_SECONDS = 60.0  # since anything was done to a file that no session is sending
+_MOST_FILES = 1000  # of one recipient on their way; more than any program sends at a time, and few enough to look at
 
 
 class Landing:
@@ -32,6 +34,7 @@ class Landing:
     def __init__(self, chroot: Path, root: Path, name: str, owner: Owner, limits: Limits) -> None:
         self._chroot = chroot
         self._owner = owner
+        self._limits = limits
         self._areas = areas(root / INCOMING, name, limits)
 
     def take(self, path: str, session: Session, *, complete: bool) -> None:
@@ -50,13 +53,39 @@ class Landing:
         with suppress(OSError):
             here.unlink()
 
-    def sweep(self) -> None:
-        """Remove what is left while nobody is logged in: files whose names the log could not tell, for instance."""
+    def overflows(self, opened: Iterable[os.stat_result]) -> bool:
+        """Whether what is on its way, with the files that are `opened` and have no name any more, is more than one
+        recipient may have, or is there while the disk has too little room for others.
+        """
+        files = {(status.st_dev, status.st_ino): status.st_size for status in (*self._lying().values(), *opened)}
+        total = sum(files.values())
+        disk = os.statvfs(self._chroot)
+        scarce = disk.f_bavail * disk.f_frsize < self._limits.reserve
+        return total > self._limits.waiting or len(files) > _MOST_FILES or (scarce and total > 0)
+
+    def sweep(self, sending: Iterable[str]) -> None:
+        """Remove what is left and is none of the files that sessions are `sending`: those whose names the log could not
+        tell, for instance. It goes by the time that no client can set.
+        """
         before = time.time() - _LEFT_SECONDS
+        kept = {self._chroot.joinpath(*segments(path)) for path in sending}
+        self._remove(path for path, status in self._lying().items() if path not in kept and status.st_ctime < before)
+
+    def clear(self) -> None:
+        """Remove all that is on its way."""
+        self._remove(self._lying())
+
+    def _lying(self) -> dict[Path, os.stat_result]:
+        found = {}
         for path in [*self._chroot.glob(f"{INCOMING}/*/*"), *self._chroot.glob(f"{RECEIPTS}/*")]:
+            with suppress(FileNotFoundError):
+                found[path] = path.lstat()
+        return found
+
+    def _remove(self, paths: Iterable[Path]) -> None:
+        for path in paths:
             with suppress(OSError):
-                if path.lstat().st_mtime < before:
-                    path.unlink()
+                path.unlink()
 
     def _copy(self, here: Path, area: Area, path: str, session: Session) -> None:
         with open(os.open(here, _FILE), "rb", buffering=0) as file:  # noqa: PTH123 - by descriptor

@@ -107,6 +107,11 @@ class SessionLog:
                 return step(found)
         return None
 
+    @property
+    def sending(self) -> list[str]:
+        """The names of the files that are open to be written."""
+        return [handle.path for handle in self._handles.values() if handle.writing]
+
     def left(self) -> list[Closed]:
         """The files that a session still had open which ended without a word: the system kills one that writes to a
         connection that broke.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,16 @@ def _connections() -> Iterator[tuple[str, int]]:
             for line in (_PROC / "net" / name).read_text().splitlines()[1:]:
                 fields = line.split()
                 yield fields[9], int(fields[2].rpartition(":")[2], 16)
+
+
+def open_files(pid: int, uid: int) -> Iterator[os.stat_result]:
+    """The regular files of a user that a process has open, those without a name too."""
+    with suppress(OSError):
+        for link in (_PROC / str(pid) / "fd").iterdir():
+            with suppress(OSError):
+                status = link.stat()
+                if stat.S_ISREG(status.st_mode) and status.st_uid == uid:
+                    yield status
 
 
 def of_user(uid: int) -> list[int]:

@@ -121,9 +121,16 @@ class Sessions:
                 running.gone = not processes.is_running(pid)
 
     def sweep(self) -> None:
-        """Remove what former sessions left; nothing while there is one."""
-        if not self._running:
-            self._landing.sweep()
+        """Remove what nobody is sending any more."""
+        self._landing.sweep(path for running in self._running.values() for path in running.log.sending)
+
+    def end_flood(self, name: str, uid: int) -> None:
+        """End all sessions of a recipient that sends more than may be on its way, and remove what is."""
+        opened = (status for pid in self._running for status in processes.open_files(pid, uid))
+        if self._running and self._landing.overflows(opened):
+            logger.warning("recipient %s sends more than there is room for", name)
+            self.stop_all("more is sent than there is room for", uid)
+            self._landing.clear()
 
     @property
     def any(self) -> bool:

@@ -129,9 +129,10 @@ class OpensshZone:
             return
         self._looked = began
         self._read_accounts()
-        for each in self._recipients.values():
+        for name, each in self._recipients.items():
             each.sessions.forget_gone()
             each.sessions.end_revoked(each.keys)
+            each.sessions.end_flood(name, each.chroot.user.uid)
         self._hide_revoked()
         began = time.monotonic()
         if began >= self._followed:

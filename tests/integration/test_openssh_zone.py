@@ -332,13 +332,58 @@ def test_files_with_holes_are_not_written_out_while_others_wait(stopped):
         assert process.io_counters().write_chars < 1_000_000
 
 
-def test_a_file_whose_name_the_log_cannot_tell_does_not_stay(zone, tmp_path):
+def test_a_file_whose_name_the_log_cannot_tell_is_not_taken(zone, tmp_path):
     (zone.root / "incoming/fonds/GLA-1").mkdir(parents=True)
     place = at(zone, tmp_path)
     (tmp_path / "sent").write_bytes(b"x")
     until(lambda: place.sftp("put sent incoming/GLA-1/één.age").returncode == 0, "there is a place for it")
     until(lambda: "a file that was sent is not taken" in zone.log, "it is told")
-    [left] = (zone.chroots / "fonds/incoming/GLA-1").iterdir()
-    os.utime(left, (0, 0))  # as if it were an hour later
-    until(lambda: not left.exists(), "it goes")
     assert list((zone.root / "incoming/fonds/GLA-1").iterdir()) == []
+
+
+def never_closed(client: paramiko.SFTPClient, name: str) -> object:
+    file = client.open(name, "wb")
+    file.set_pipelined(True)
+    file.write(b"x" * 1_000_000)
+    file.flush()
+    return file
+
+
+def of_a_name_that_the_log_cannot_tell(client: paramiko.SFTPClient, name: str) -> object:
+    with client.open(f"{name}é", "wb") as file:
+        file.set_pipelined(True)
+        file.write(b"x" * 1_000_000)
+    client.utime(f"{name}é", (4e9, 4e9))
+    return None
+
+
+def closed_and_still_open(client: paramiko.SFTPClient, name: str) -> object:
+    """It loses its name when it is taken."""
+    with client.open(name, "wb") as file:
+        still = client.open(name, "r+b")
+        file.set_pipelined(True)
+        file.write(b"x" * 1_000_000)
+    return still
+
+
+def empty(client: paramiko.SFTPClient, name: str) -> object:
+    with client.open(f"{name}é", "wb"):
+        return None
+
+
+@pytest.mark.parametrize("send", [never_closed, of_a_name_that_the_log_cannot_tell, closed_and_still_open, empty])
+def test_who_sends_more_than_there_is_room_for_is_sent_away_and_all_of_it_goes(stopped, monkeypatch, send):
+    monkeypatch.setenv("GLA_DROPZONE__UPLOAD_BYTES", "2000000")
+    monkeypatch.setenv("GLA_DROPZONE__UPLOAD_RECIPIENT_BYTES", "8000000")
+    monkeypatch.setenv("GLA_DROPZONE__UPLOAD_RESERVE_BYTES", "0")
+    (stopped.root / "incoming/fonds/GLA-1").mkdir(parents=True)
+    with stopped.running():
+        area = stopped.chroots / "fonds/incoming/GLA-1"
+        until(area.exists, "there is a place for it")
+        held = []
+        with stopped.client() as client, pytest.raises((OSError, EOFError, paramiko.SSHException)):
+            held += [send(client, f"incoming/GLA-1/{number}") for number in range(50_000)]
+        assert "recipient fonds sends more than there is room for" in stopped.log
+        until(lambda: list(area.iterdir()) == [], "nothing of it stays")
+        with stopped.client() as again:
+            assert again.listdir("deliveries") == ["GLA-1"]
