@@ -23,7 +23,7 @@ import polars as pl
 from agreements import store
 from core.clock import dutch_date, from_rfc3339
 from core.database import reading
-from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, unexpected
+from core.errors import DeliveryEmpty, DeliveryStateError, GlaError, LedgerUnavailable, unexpected
 from flows.steps.agree import agree
 from flows.steps.extract import extract, plan, plan_document
 from flows.steps.lease import kept_alive
@@ -109,16 +109,24 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
 def _unless_empty(
     services: Services, agreement: Agreement, order: Order, claim: Claim, progress: Progress
 ) -> Sealed | None:
-    """Steps 2 to 4; None where there are no rows, and the agreement says that nothing is published then."""
+    """Steps 2 to 4; None where there are no rows, and the agreement says that nothing is published then.
+
+    `DeliveryEmpty` if the period was not over when it began: its rows may still come, so it is not done.
+    """
+    early = order.early(dutch_date(services.clock()))
     try:
-        return _stream(services, agreement, order, claim, progress)
+        return _stream(services, agreement, order, claim, early, progress)
     except NothingToDeliver:
-        return None
+        if early is None:
+            return None
+    raise DeliveryEmpty(f"{order.name}: no row yet, and the period is not over: run it again after its last day")
 
 
-def _stream(services: Services, agreement: Agreement, order: Order, claim: Claim, progress: Progress) -> Sealed:
+def _stream(
+    services: Services, agreement: Agreement, order: Order, claim: Claim, early: str | None, progress: Progress
+) -> Sealed:
     begun = {"source": agreement.source}
-    if early := order.early(dutch_date(services.clock())):
+    if early is not None:
         begun["early"] = early
     services.ledger.advance(claim, State.EXTRACTING, Action.DELIVERY_EXTRACTING, begun)
     compiled = compile_table(agreement.contract.table)

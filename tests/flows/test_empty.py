@@ -29,6 +29,7 @@ from tests.flows.test_deliver_path import fixed_document, open_it
 from tests.flows.test_mutations import mutation_document
 
 FEBRUARY = Period.parse("2026-02")
+APRIL = Period.parse("2026-04")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
@@ -87,6 +88,16 @@ def test_the_planner_does_not_try_a_skipped_one_again(world):
     for month in (4, 5, 6):
         world.at(datetime(2026, month, 20, 12, tzinfo=UTC))
         assert "2026-03" not in [str(item.period) for item in due_deliveries(world.services)[0]]
+
+
+def test_a_period_that_is_not_over_is_not_skipped_and_falls_due_on_its_day(plain):
+    """An operator tries the running month, whose rows are still to come."""
+    plain.conclude(plain.document(empty="skip"))
+    with pytest.raises(DeliveryEmpty, match="the period is not over"):
+        path.run(plain.services, plain.order(period=APRIL))
+    plain.at(datetime(2026, 5, 20, 12, tzinfo=UTC))
+    assert "2026-04" in [str(item.period) for item in due_deliveries(plain.services)[0]]
+    assert path.run(plain.services, plain.order(period=APRIL)).skipped, "now it is known that there are none"
 
 
 def test_rows_that_came_later_are_delivered_by_a_correction(world):
@@ -231,9 +242,8 @@ def test_a_period_in_which_nothing_changed_is_skipped_and_the_next_tells_what_ch
     path.run(plain.services, plain.order(period=FEBRUARY))
     assert path.run(plain.services, plain.order()).skipped
     add_march(plain)
-    april = Period.parse("2026-04")
-    assert path.run(plain.services, plain.order(period=april)).rows == 20
-    _, pakbon, _ = open_it(plain, period=april)
+    assert path.run(plain.services, plain.order(period=APRIL)).rows == 20
+    _, pakbon, _ = open_it(plain, period=APRIL)
     assert (pakbon.plan.base.period, pakbon.mutations.new) == ("2026-02", 20)
 
 
