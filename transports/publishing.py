@@ -81,6 +81,16 @@ def publish(
     return _by_mark(transport, names, directory, approve, held)
 
 
+def recognise(transport: Destination, receipts: tuple[Receipt, ...], directory: str) -> bool:
+    """Whether recipients see exactly this delivery (the mark last) already; `ReadBackMismatch` if they see another."""
+    if not has_appeared(transport, directory, receipts[-1].name):
+        return False
+    _require_same(transport, receipts, directory)
+    if not isinstance(transport, FolderTransport):
+        _lock(transport, directory, [receipt.name for receipt in receipts])  # whoever put it may not have come so far
+    return True
+
+
 def has_appeared(transport: Destination, directory: str, mark: str) -> bool:
     """Whether recipients see this delivery, whole or damaged since."""
     named = directory if isinstance(transport, FolderTransport) else f"{directory}/{mark}"
@@ -200,12 +210,16 @@ def _remove_unmarked(transport: ObjectTransport, directory: str, mark: str) -> N
 
 def _already_there(transport: Destination, files: Mapping[str, Path], directory: str) -> tuple[Receipt, ...]:
     receipts = tuple(digested(name, local_blocks(path, name)) for name, path in files.items())
+    _require_same(transport, receipts, directory)
+    return receipts
+
+
+def _require_same(transport: Destination, receipts: tuple[Receipt, ...], directory: str) -> None:
     if different := _difference(transport, receipts, directory):
         raise ReadBackMismatch(
             f"{different} in the folder that stands at the destination under this delivery's name: it is never "
             "overwritten; look what happened to it, remove it, and resume"
         )
-    return receipts
 
 
 def _difference(transport: Destination, receipts: tuple[Receipt, ...], directory: str) -> str | None:

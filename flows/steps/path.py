@@ -24,7 +24,8 @@ from agreements import store
 from core.clock import dutch_date, from_rfc3339
 from core.database import reading
 from core.errors import DeliveryEmpty, DeliveryStateError, GlaError, LedgerUnavailable, unexpected
-from flows.steps.agree import agree
+from flows.steps.agree import agree, unaltered
+from flows.steps.appeared import require_recorded
 from flows.steps.extract import extract, plan, plan_document
 from flows.steps.lease import kept_alive
 from flows.steps.mutations.chain import forget_states, require_last
@@ -99,7 +100,6 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
         claim = advance(claim, State.SEALED, Action.DELIVERY_SEALED, sealed.told, **staged)
     else:
         sealed = Sealed.from_json(claim.sealed)  # sealed before: the same bytes, no second extraction
-        require_time_left(services, order.name, sealed.expires_at)
     agree(services, agreement.id)  # and `publish` asks again just before the delivery appears
     claim = advance(claim, State.PUBLISHING, Action.DELIVERY_PUBLISHING, {"destination": agreement.destination})
     receipts = step("publish", publish, services, agreement, order, claim, sealed)  # 5
@@ -182,6 +182,9 @@ def _edition(services: Services, order: Order) -> int:
     if order.mode is Mode.REDELIVER:
         return _published_edition(services, order)
     if latest and delivery and delivery.state in STOPPED and delivery.sealed:
+        with reading(services.engine) as connection:
+            agreement = unaltered(store.get(connection, order.agreement_id))
+        require_recorded(services, agreement, [delivery])  # or the recipient would have two that both count
         return latest + 1  # sealed bytes that can not be published any more would otherwise be the end
     if latest is None or delivery is None or delivery.state not in DELIVERED:
         raise _not_delivered(order)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.errors import DeliveryStateError, GlaError, KeyUnusable
+from core.files import write_file
 from flows.steps.agree import agree
 from flows.steps.mutations.chain import check_place
 from flows.steps.order import Order, delivery_folder
@@ -17,13 +18,14 @@ from flows.steps.retention import require_time_left
 from flows.steps.seal import Sealed
 from flows.steps.sealing_keys import usable_keys
 from flows.steps.signatures import signed_manifest
-from flows.steps.staging import sealed_folder
+from flows.steps.staging import disk_errors, sealed_folder
 from flows.wiring import Services
 from ledger.deliveries import Claim
 from schemas.agreement import Agreement
 from schemas.manifest import BESIDE, MANIFEST_NAME
-from transports.base import Receipt
+from transports.base import Destination, Receipt
 from transports.publishing import publish as publish_folder
+from transports.publishing import recognise
 
 
 def publish(
@@ -33,11 +35,12 @@ def publish(
 
     Sending may take hours, so just before the delivery appears everything is asked once more: is the agreement in
     force, are the keys valid that it was sealed to, has it time left, is everyone that it may be about still a
-    participant, is the delivery still ours, is what landed what was recorded?
+    participant, is the delivery still ours, is what landed what was recorded? Where it stands there already none of
+    that can change what its recipient sees: it is only left to record.
     """
+    names = sorted(sealed.files, key=lambda it: it == MANIFEST_NAME)
     folder = sealed_folder(services.settings.staging_dir, claim.id, sealed.token)
-    paths: dict[str, Path] = {name: folder / name for name in sorted(sealed.files, key=lambda it: it == MANIFEST_NAME)}
-    _check_manifest(services, agreement, order, claim, sealed, folder)
+    target = delivery_folder(agreement.id, str(order.period), claim.delivery.edition)
 
     def approve(receipts: tuple[Receipt, ...]) -> None:
         if {receipt.name: (receipt.size, receipt.sha256) for receipt in receipts} != sealed.files:
@@ -48,12 +51,28 @@ def publish(
         services.ledger.heartbeat(claim)
         check_place(services, claim, sealed)
 
-    check_keys(services, agreement, sealed)
-    check_still_participants(services, agreement, claim)
-    target = delivery_folder(agreement.id, str(order.period), claim.delivery.edition)
     with services.open_destination(agreement) as transport:
+        recorded = tuple(Receipt(name, *sealed.files[name]) for name in names)
+        if sealed.token != claim.token and recognise(transport, recorded, target):  # an attempt before this one put it
+            _bring_back(transport, target, folder, sealed)
+            _check_manifest(services, agreement, order, claim, sealed, folder)
+            services.ledger.heartbeat(claim)
+            return recorded
+        require_publishable(services, agreement, order, claim, sealed)
+        paths = {name: folder / name for name in names}
         token = f"{claim.id}{claim.token}"
         return publish_folder(transport, paths, target, token, approve, lambda: services.ledger.heartbeat(claim))
+
+
+def require_publishable(services: Services, agreement: Agreement, order: Order, claim: Claim, sealed: Sealed) -> None:
+    """Whether what is sealed may be published now, asked before anything is changed or sent; an error says why not."""
+    folder = sealed_folder(services.settings.staging_dir, claim.id, sealed.token)
+    _check_manifest(services, agreement, order, claim, sealed, folder)
+    if not all((folder / name).is_file() for name in sealed.files):
+        raise _unusable(order)
+    require_time_left(services, order.name, sealed.expires_at)
+    check_keys(services, agreement, sealed)
+    check_still_participants(services, agreement, claim)
 
 
 def check_keys(services: Services, agreement: Agreement, sealed: Sealed) -> None:
@@ -73,7 +92,7 @@ def _check_manifest(
         manifest = signed_manifest(services.custody, agreement, folder)
     except (OSError, ValueError, GlaError):
         manifest = None
-    if manifest is None or not all((folder / name).is_file() for name in sealed.files):
+    if manifest is None:
         raise _unusable(order)
     found = (manifest.context_id, manifest.agreement, manifest.agreement_digest, manifest.recipient, manifest.period)
     asked = (claim.id, agreement.id, agreement.digest, agreement.recipient, str(order.period))
@@ -81,6 +100,15 @@ def _check_manifest(
     recorded = {name: it for name, it in sealed.files.items() if name not in BESIDE}
     if (*found, manifest.edition) != (*asked, claim.delivery.edition) or listed != recorded:
         raise _unusable(order)
+
+
+def _bring_back(transport: Destination, target: str, folder: Path, sealed: Sealed) -> None:
+    """The manifest and its signatures are needed here and may be lost; those that stand there are the recorded ones."""
+    for name in BESIDE:
+        if name in sealed.files and not (folder / name).exists():
+            with disk_errors():
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_file(folder / name, b"".join(transport.read(f"{target}/{name}")), mode=0o600)
 
 
 def _unusable(order: Order) -> DeliveryStateError:

@@ -201,8 +201,9 @@ def test_what_appeared_and_was_not_recorded_must_be_resumed_first(mutating):
         deliver(mutating, APRIL, step=stop_before("record"))
     assert mutating.published(1, APRIL).exists()
     change_source(mutating, raise_amounts(2))
-    with pytest.raises(DeliveryStateError, match="resume it first"):
-        deliver(mutating, MAY)
+    for asked in ((MAY,), (APRIL, Mode.CORRECT, "mended")):
+        with pytest.raises(DeliveryStateError, match="resume it first"):
+            deliver(mutating, *asked)
     deliver(mutating, APRIL)
     deliver(mutating, MAY)
     assert by_code(told(mutating, MAY)) == {"N": [], "W": [2], "V": []}

@@ -272,6 +272,69 @@ def test_bytes_sealed_to_two_keys_of_which_one_was_revoked_are_sealed_again_to_t
     assert world.published(2).is_dir()
 
 
+def appeared_world(world):
+    """A delivery that its recipient sees, and whose worker died before that was recorded; sealed to two keys."""
+    second = generate_identity("hybrid")
+    [added] = recipients.register(world.services, RECIPIENT, "90000102", [str(second.recipient)], [])
+    possession.prove(world.services, RECIPIENT, returned(world.services, added, second))
+    world.conclude()
+    with pytest.raises(KeyboardInterrupt):
+        path.run(world.services, world.order(), step=stop_before("record"))
+    assert (world.published().exists(), state_of(world, 1)) == (True, "failed")
+    return world
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_appeared_is_recorded_whatever_stands_against_publishing_it_now(world, lost):
+    before = contents(appeared_world(world).published())
+    recipients.revoke(world.services, RECIPIENT, world.identity.recipient.fingerprint)
+    if lost:
+        shutil.rmtree(staged(world))
+    assert not path.run(world.services, world.order()).done_before
+    assert (state_of(world, 1), contents(world.published())) == ("published", before)
+    path.run(world.services, world.order(Mode.CORRECT, "a key was revoked"))
+    assert json.loads((world.published(2) / "manifest.json").read_bytes())["supersedes"] == 1
+    verify(world.services.engine, [])
+
+
+def test_what_appeared_is_not_corrected_before_that_is_recorded(world):
+    appeared_world(world)
+    with pytest.raises(errors.DeliveryStateError, match="appeared, and that was not recorded yet: resume it first"):
+        path.run(world.services, world.order(Mode.CORRECT, "the source was mended"))
+    assert world.services.ledger.latest_edition(AGREEMENT, MARCH) == 1, "and nothing was begun"
+    path.run(world.services, world.order())
+    assert path.run(world.services, world.order(Mode.CORRECT, "the source was mended")).edition == 2
+    assert [state_of(world, edition) for edition in (1, 2)] == ["superseded", "published"]
+
+
+def test_what_appeared_and_was_altered_is_not_recorded_as_ours(world):
+    flip_a_byte(appeared_world(world).published() / "people.parquet.age")
+    with pytest.raises(errors.ReadBackMismatch, match="remove it, and resume"):
+        path.run(world.services, world.order())
+    assert state_of(world, 1) == "failed"
+
+
+def test_a_worker_that_lost_its_delivery_does_not_record_that_it_appeared(world):
+    appeared_world(world)
+
+    def taken_over(name, function, *args):
+        if name == "publish":
+            with writing(world.services.engine) as connection:
+                connection.execute(update(deliveries).values(token=deliveries.c.token + 1))
+        return function(*args)
+
+    with pytest.raises(errors.DeliveryBusy):
+        path.run(world.services, world.order(), step=taken_over)
+
+
+def test_a_first_attempt_looks_once_whether_it_stands_there(world, monkeypatch):
+    world.conclude()
+    looks, stat = [], DirectoryTransport.stat
+    monkeypatch.setattr(DirectoryTransport, "stat", lambda self, name: looks.append(name) or stat(self, name))
+    path.run(world.services, world.order())
+    assert looks.count(delivery_folder(AGREEMENT, str(MARCH), 1)) == 1
+
+
 def test_a_revocation_while_the_files_are_on_their_way_stops_them(world):
     sealed_world(world)
     services = world.services

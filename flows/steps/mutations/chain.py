@@ -16,16 +16,14 @@ from core.clock import to_rfc3339
 from core.database import reading
 from core.errors import DeliveryBusy, DeliveryStateError
 from core.period import Period
+from flows.steps.appeared import require_recorded
 from flows.steps.mutations.state import Kept, folder_of
-from flows.steps.order import delivery_folder
 from flows.steps.seal import Sealed
 from flows.wiring import Services
 from ledger import deliveries
 from ledger.deliveries import Claim, Delivery
 from ledger.states import State
 from schemas.agreement import Agreement
-from schemas.manifest import MANIFEST_NAME
-from transports.publishing import has_appeared
 
 
 @dataclass(frozen=True)
@@ -80,21 +78,12 @@ def require_alone(services: Services, claim: Claim) -> None:
             raise DeliveryBusy(f"{other.name} is worked on, and mutations come one after another: try again later")
 
 
-def require_recorded(services: Services, agreement: Agreement, claim: Claim) -> None:
+def require_all_recorded(services: Services, agreement: Agreement, claim: Claim) -> None:
     """`DeliveryStateError` if another delivery appeared and its worker died before that was recorded: the recipient
     has it, so the next one must be compared with it.
     """
-    waiting = [
-        each
-        for each in _all(services, agreement.id)
-        if each.id != claim.id and each.published_at is None and each.sealed is not None
-    ]
-    if not waiting:
-        return
-    with services.open_destination(agreement) as transport:
-        for each in waiting:
-            if has_appeared(transport, delivery_folder(agreement.id, each.period, each.edition), MANIFEST_NAME):
-                raise DeliveryStateError(f"{each.name} appeared, and that was not recorded yet: resume it first")
+    others = (each for each in _all(services, agreement.id) if each.id != claim.id)
+    require_recorded(services, agreement, others)
 
 
 def check_place(services: Services, claim: Claim, sealed: Sealed) -> None:

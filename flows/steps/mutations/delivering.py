@@ -72,7 +72,7 @@ def mutations(
         yield None
         return
     chain.require_alone(services, claim)
-    chain.require_recorded(services, agreement, claim)
+    chain.require_all_recorded(services, agreement, claim)
     place = chain.place_of(services, claim.delivery, full=order.full)
     columns = tuple(name for name in compiled.columns if name != term.column)
     with ExitStack() as stack:
