@@ -33,7 +33,7 @@ from flows.steps.mutations.compare import everything
 from flows.steps.mutations.delivering import mutations, read_of
 from flows.steps.order import Mode, Order, Outcome
 from flows.steps.participants import digest_of, keep, only_participants, participants_of
-from flows.steps.publish import publish
+from flows.steps.publish import publish, require_publishable
 from flows.steps.record import record, record_skipped
 from flows.steps.report import record_report
 from flows.steps.retention import require_time_left
@@ -87,7 +87,8 @@ def _six_steps(services: Services, order: Order, claim: Claim, step: StepRunner,
     advance = services.ledger.advance
     agreement: Agreement = step("agree", agree, services, order.agreement_id)  # 1
     order.require_before(agreement.valid_until)
-    if claim.state in DELIVERED:
+    if claim.state in DELIVERED and claim.sealed is not None:  # one that the recipient has stays delivered if refused
+        require_publishable(services, agreement, order, claim, Sealed.from_json(claim.sealed))
         claim = advance(claim, State.SEALED, Action.DELIVERY_REOPENED, {"reason": order.reason})
     if claim.sealed is None:
         asked = (services, agreement, order, claim, progress)

@@ -17,6 +17,7 @@ from core.database import writing
 from core.errors import DestinationUnreachable
 from flows.steps import lifecycle, path, possession, recipients
 from flows.steps.order import Mode, delivery_folder
+from flows.steps.retention import remind, remove_what_is_over
 from flows.steps.seal import Sealed
 from flows.steps.staging import new_folder
 from keys.private.identities import generate_identity
@@ -270,6 +271,30 @@ def test_bytes_sealed_to_two_keys_of_which_one_was_revoked_are_sealed_again_to_t
     assert world.visible_files() == []
     path.run(world.services, world.order(Mode.CORRECT, "a key was revoked"))
     assert world.published(2).is_dir()
+
+
+def lose_what_is_staged(world):
+    shutil.rmtree(staged(world))
+
+
+def revoke_the_key(world):
+    recipients.revoke(world.services, RECIPIENT, world.identity.recipient.fingerprint)
+
+
+@pytest.mark.parametrize("happening", [lose_what_is_staged, revoke_the_key])
+def test_a_redelivery_that_is_refused_leaves_what_the_recipient_has_as_it_is(world, happening):
+    world.conclude()
+    path.run(world.services, world.order())
+    happening(world)
+    with pytest.raises(errors.GlaError, match=r"use mode correct|is revoked"):
+        path.run(world.services, world.order(Mode.REDELIVER, "it does not open"))
+    assert state_of(world, 1) == "published"
+    verify(world.services.engine, [])
+    world.at(NOW + timedelta(days=29))
+    assert len(remind(world.services)) == 1
+    world.at(NOW + timedelta(days=31))
+    remove_what_is_over(world.services)
+    assert state_of(world, 1) == "expired"
 
 
 def appeared_world(world):
