@@ -36,7 +36,7 @@ from flows.steps.participants import digest_of, keep, only_participants, partici
 from flows.steps.publish import publish, require_publishable
 from flows.steps.record import record, record_skipped
 from flows.steps.report import record_report
-from flows.steps.retention import require_time_left
+from flows.steps.retention import require_time_left, withdraw_if_revoked
 from flows.steps.seal import Sealed, seal
 from flows.steps.seal_rows import Progress
 from flows.steps.validate import Checked, NothingToDeliver
@@ -80,6 +80,7 @@ def run(services: Services, order: Order, step: StepRunner = run_plainly, progre
     except BaseException:
         services.ledger.fail(claim, "Cancelled", "the run was stopped: resume it", refused=False)
         raise
+    withdraw_if_revoked(services, order.agreement_id)  # between the last look and the moment that it appeared
     return _outcome(claim, done_before=False)
 
 

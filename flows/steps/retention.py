@@ -14,13 +14,21 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from agreements import store
 from agreements.rules import AgreementState
 from core.clock import dutch_date, from_rfc3339, to_rfc3339
 from core.database import reading
-from core.errors import DeliveryStateError, GlaError, LedgerUnavailable, ReadBackMismatch, unexpected
+from core.errors import (
+    AgreementRevoked,
+    DeliveryStateError,
+    GlaError,
+    LedgerUnavailable,
+    ReadBackMismatch,
+    unexpected,
+)
 from flows.steps.agree import unaltered
 from flows.steps.event_retention import forget_events
 from flows.steps.leftovers import remove_leftovers
@@ -81,18 +89,39 @@ def remove_what_is_over(services: Services) -> Removed:
 
 
 def remove_what_was_revoked(services: Services, agreement_id: str) -> Removed:
-    """Remove all that was published under an agreement that was revoked, until its destination fails: then a run of
-    `remove_what_is_over` goes on with it.
+    """Remove all that was published or sealed under an agreement that was revoked, until a destination fails: then a run of
+    `remove_what_is_over` goes on with it. What a worker holds that may have put it there is told as a problem.
     """
-    done = Removed()
-    for delivery in expiry.expired(services.engine, to_rfc3339(services.clock()), [agreement_id]):
-        if delivery.agreement_id == agreement_id:
-            outcome = _removed(services, delivery, {agreement_id})
-            _note(done, delivery, outcome)
-            if isinstance(outcome, GlaError) and not isinstance(outcome, ReadBackMismatch):
-                break
+    done, now = Removed(), to_rfc3339(services.clock())
+    with reading(services.engine) as connection:
+        all_of_it = deliveries.of_agreement(connection, agreement_id)
+    done.problems += [
+        f"{each.short_name}: a worker is at it, and removes it when it is done, or else gla retention run does"
+        for each in all_of_it
+        if each.sealed is not None and each.is_held(now)
+    ]
+    work: list[tuple[Delivery, Callable[[Delivery], GlaError | bool]]] = [
+        (each, lambda it: _removed(services, it, {agreement_id}))
+        for each in expiry.expired(services.engine, now, [agreement_id])
+    ]
+    work += [
+        (each, partial(_unstaged, services, folder=folder)) for each, folder in _only_staged(services, {agreement_id})
+    ]
+    for delivery, removal in work:
+        outcome = removal(delivery) if delivery.agreement_id == agreement_id else False
+        _note(done, delivery, outcome)
+        if isinstance(outcome, GlaError) and not isinstance(outcome, ReadBackMismatch):
+            break
     services.checkpoint()
     return done
+
+
+def withdraw_if_revoked(services: Services, agreement_id: str) -> None:
+    """`AgreementRevoked` if the agreement was revoked just as a delivery appeared, which is removed again at once."""
+    if agreement_id in _revoked(services):
+        problems = remove_what_was_revoked(services, agreement_id).problems
+        what = "it is not removed yet: run gla retention run" if problems else "it is removed again"
+        raise AgreementRevoked(f"agreement {agreement_id} was revoked as the delivery appeared, and {what}")
 
 
 def remind(services: Services) -> list[str]:

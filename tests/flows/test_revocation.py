@@ -14,6 +14,7 @@ from agreements.rules import AgreementState
 from apps.cli.agreement import agreement as agreement_command
 from apps.cli.history_page import render
 from apps.cli.retention import retention as retention_command
+from core.errors import AgreementRevoked
 from core.period import Period
 from flows.steps import lifecycle, path
 from flows.steps.accounts import write_accounts
@@ -175,7 +176,9 @@ def test_what_a_worker_holds_goes_when_it_is_done(both: World) -> None:
 
     def revoked_meanwhile(name: str, function: Any, *given: Any) -> Any:
         if name == "publish":
-            assert revoke(both).gone == [f"{AGREEMENT}/2026-03/1"]
+            done = revoke(both)
+            assert done.gone == [f"{AGREEMENT}/2026-03/1"]
+            assert [problem.partition(":")[0] for problem in done.problems] == [f"{AGREEMENT}/2026-03/2"]
         return function(*given)
 
     with pytest.raises(Exception, match="revoked"):
@@ -189,9 +192,41 @@ def test_what_a_worker_holds_goes_when_it_is_done(both: World) -> None:
 def test_what_was_sealed_and_never_appeared_goes_too(both: World) -> None:
     with pytest.raises(KeyboardInterrupt):
         path.run(both.services, both.order(period=FEBRUARY), stop_before("publish"))
-    revoke(both)
-    assert f"{AGREEMENT}/2026-02/1" in remove_what_is_over(both.services).gone
+    assert f"{AGREEMENT}/2026-02/1" in revoke(both).gone
     assert staged(both) == {OTHER}
+
+
+def test_what_appeared_and_was_not_recorded_goes_too(both: World) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        path.run(both.services, both.order(period=FEBRUARY), stop_before("record"))
+    assert both.published(1, FEBRUARY).exists()
+    done = revoke(both)
+    assert (f"{AGREEMENT}/2026-02/1" in done.gone, done.problems) == (True, [])
+    assert agreements_seen(both) == staged(both) == {OTHER}
+    assert remove_what_is_over(both.services).gone == []
+    verify(both.services.engine, [])
+
+
+def test_what_appears_at_the_moment_of_the_revocation_is_told_and_goes_at_once(
+    both: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything was asked for the last time, and the rename comes after the revocation."""
+    rename, told = DirectoryTransport.rename, []
+
+    def late(self: DirectoryTransport, old: str, new: str) -> None:
+        if new.endswith("2026-02/edition-1"):
+            told.append(revoke(both))
+        rename(self, old, new)
+
+    monkeypatch.setattr(DirectoryTransport, "rename", late)
+    with pytest.raises(AgreementRevoked, match="it is removed again"):
+        path.run(both.services, both.order(period=FEBRUARY))
+    assert [problem.partition(":")[0] for problem in told[0].problems] == [f"{AGREEMENT}/2026-02/1"]
+    assert len(told[0].gone) == 2, "the others went"
+    assert agreements_seen(both) == staged(both) == {OTHER}
+    row = next(row for row in history(both.services.engine) if row.period == "2026-02")
+    assert (row.state, row.reason) == (State.EXPIRED, REVOKED)
+    verify(both.services.engine, [])
 
 
 def test_an_offer_is_written_as_before(both: World) -> None:
