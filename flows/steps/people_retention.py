@@ -1,8 +1,8 @@
 """Who was in a delivery is forgotten when nobody may need to know any more (GDPR, article 5(1)(e)); recorded first.
 
 The time counts from the publication (`GLA_DELIVERY__PEOPLE_RETENTION_DAYS`), and is longer than that of the delivery's
-bytes: people may ask for years to whom their data went. A set of a delivery that was never published goes as soon as
-its staged bytes are gone.
+bytes: people may ask for years to whom their data went. A set of a delivery that never appeared goes as soon as its
+staged bytes are gone; of one that may have, without being recorded, it stays as long as if it was published.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.clock import to_rfc3339
 from core.database import reading
+from flows.steps.appeared import may_have_appeared
 from flows.steps.people import attempts, forgotten_once, token_of
 from flows.steps.seal import Sealed
 from flows.steps.staging import disk_errors
@@ -32,13 +33,14 @@ def _forget(services: Services, path: Path) -> bool:
     now = services.clock()
     with reading(services.engine) as connection:
         delivery = deliveries.find_by_id(connection, path.stem.rpartition("-")[0])
+        unrecorded = delivery is not None and may_have_appeared(connection, delivery)
     if delivery is None or delivery.is_held(to_rfc3339(now)):
         return False
     sealed = None if delivery.sealed is None else Sealed.from_json(delivery.sealed)
     is_the_one = sealed is not None and sealed.token == token_of(path)
-    if is_the_one and delivery.published_at is not None:
+    if is_the_one and (unrecorded or delivery.published_at is not None):
         end = to_rfc3339(now - timedelta(days=services.settings.delivery.people_retention_days))
-        if delivery.published_at > end:
+        if (delivery.published_at or delivery.updated_at) > end:
             return False
         _tell(services, delivery, sealed)
     elif (services.settings.staging_dir / delivery.id).exists():

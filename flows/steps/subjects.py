@@ -20,8 +20,18 @@ from sqlalchemy import Connection
 from agreements import store
 from core.database import reading
 from core.discreet import discreet
-from core.errors import EnvelopeError, GlaError, KeyUnusable, LedgerUnavailable, Unexpected, UnusableInput, unexpected
+from core.errors import (
+    DeliveryStateError,
+    EnvelopeError,
+    GlaError,
+    KeyUnusable,
+    LedgerUnavailable,
+    Unexpected,
+    UnusableInput,
+    unexpected,
+)
 from flows.steps.agree import unaltered
+from flows.steps.appeared import may_have_appeared
 from flows.steps.people import forgotten_once, people_of, set_name, set_path
 from flows.steps.seal import Sealed
 from flows.wiring import Services
@@ -44,6 +54,10 @@ _NO_KEY = "the person-digests key that its people were kept with is not among ou
 _UNREADABLE = "what is recorded of it cannot be read: run gla ledger verify, and restore the database from its backup"
 _UNUSABLE = (
     "what is recorded of its people cannot be used: run gla ledger verify, and restore the database from its backup"
+)
+_NOT_RECORDED = (
+    "the person is in it, and it may have appeared without being recorded: resume it and ask again, or count it as "
+    "delivered"
 )
 _DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)  # of what was recorded
 _GONE = "its people are no longer kept, and nothing says why: restore GLA_HOME/people"
@@ -128,8 +142,8 @@ class _Search:
         self._agreements: dict[str, Agreement | None] = {}
 
     def look(self, connection: Connection, some: list[Delivery], answer: Answer) -> None:
-        """Add to the answer what these deliveries give, of which those count that were published."""
-        published = [each for each in some if each.published_at is not None]
+        """Add to the answer what these deliveries give, of which those count that were published, or may have been."""
+        published = [each for each in some if each.published_at is not None or may_have_appeared(connection, each)]
         sets: dict[str, _Set | None] = {}
         for delivery in published:
             with _told(delivery, answer):
@@ -168,6 +182,8 @@ class _Search:
                 raise KeyUnusable(_NO_KEY)
             own = PeopleKey(secret)
             held = is_in(file.fileno(), own, set_name(delivery.id, kept.token), kept.kept, number // 10)
+        if held and delivery.published_at is None:
+            raise DeliveryStateError(_NOT_RECORDED)
         if held:
             agreement = self._agreement(connection, delivery.agreement_id)
             terms = Terms() if agreement is None else terms_of(agreement)

@@ -22,10 +22,14 @@ from flows.steps.order import Mode, Order
 from flows.steps.path import run
 from flows.steps.people import attempts
 from flows.steps.people_retention import forget_people
+from flows.steps.retention import remove_what_is_over
 from flows.steps.subjects import Answer, ask, checked_number
 from keys.private.rotation import rotate
 from keys.roles import Role
+from ledger.states import State
+from ledger.store import Ledger
 from tests.delivery_world import AGREEMENT, MARCH, NOW, RECIPIENT, World
+from tests.flows.test_rerun import stop_before
 from tests.security.scanner import hits
 from tests.subjects_world import (
     EVERYBODY,
@@ -41,7 +45,7 @@ from tests.subjects_world import (
     with_clients,
 )
 
-APRIL = Period.parse("2026-04")
+FEBRUARY = Period.parse("2026-02")
 
 
 @pytest.fixture
@@ -84,18 +88,48 @@ def test_every_edition_that_was_published_counts(delivered: World) -> None:
     assert found(delivered, PEOPLE[-1]) == ["2026-03/1", "2026-03/2"]
 
 
-def test_what_was_sealed_and_never_published_was_not_delivered(clients: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
-        raise KeyUnusable("not today")
+def test_what_was_sealed_and_never_sent_was_not_delivered(clients: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = Ledger.advance
+
+    def sealed_only(self: Ledger, claim: Any, state: State, *told: Any, **columns: Any) -> Any:
+        if state is State.PUBLISHING:
+            raise KeyUnusable("not today")
+        return advance(self, claim, state, *told, **columns)
 
     with monkeypatch.context() as patch:
-        patch.setattr("flows.steps.path.publish", broken)
+        patch.setattr(Ledger, "advance", sealed_only)
         with pytest.raises(KeyUnusable):
             run(clients.services, clients.order())
     assert len(attempts(clients.services)) == 1
     assert found(clients, PEOPLE[0]) == []
     run(clients.services, clients.order())
     assert found(clients, PEOPLE[0]) == ["2026-03/1"]
+
+
+def stopped_before_record(world: World) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(world.services, world.order(), step=stop_before("record"))
+    assert world.published().exists()
+
+
+def test_who_is_in_what_appeared_unrecorded_is_not_said_to_be_nowhere(clients: World) -> None:
+    stopped_before_record(clients)
+    answer = asked(clients, PEOPLE[0])
+    assert (answer.found, [name for name, _ in answer.unanswered]) == ([], [f"{AGREEMENT}/2026-03/1"])
+    assert "resume it and ask again" in answer.unanswered[0][1]
+    assert found(clients, OTHERS[0]) == [], "who is not in it need not wait"
+    run(clients.services, clients.order())
+    assert found(clients, PEOPLE[0]) == ["2026-03/1"]
+
+
+def test_who_was_in_what_appeared_unrecorded_is_known_after_it_was_removed(clients: World) -> None:
+    stopped_before_record(clients)
+    clients.at(NOW + timedelta(days=40))
+    assert remove_what_is_over(clients.services).gone == [f"{AGREEMENT}/2026-03/1"]
+    assert "count it as delivered" in asked(clients, PEOPLE[0]).unanswered[0][1]
+    assert found(clients, OTHERS[0]) == []
+    clients.at(NOW + timedelta(days=clients.services.settings.delivery.people_retention_days + 41))
+    assert forget_people(clients.services) == 1
 
 
 def test_a_set_cannot_be_written_so_nothing_is_recorded_or_published(
@@ -133,7 +167,7 @@ def test_what_an_attempt_left_that_broke_off_is_replaced(clients: World, monkeyp
 
 def test_a_delivery_without_rows_and_one_about_nobody_have_no_set(clients: World) -> None:
     set_rows(clients, rows(PEOPLE))
-    run(clients.services, clients.order(period=APRIL))
+    run(clients.services, clients.order(period=FEBRUARY))
     conclude(clients, document(clients, "GLA-2026-0008", rule=False))
     run(clients.services, Order("GLA-2026-0008", MARCH, "tester"))
     assert attempts(clients.services) == []
@@ -371,11 +405,9 @@ def test_a_set_of_what_will_never_be_published_goes_with_its_staged_bytes(
             run(clients.services, clients.order())
     assert forget_people(clients.services) == 0
     clients.at(NOW + timedelta(days=40))
-    from flows.steps.retention import remove_what_is_over
-
     remove_what_is_over(clients.services)
-    forget_people(clients.services)
     assert attempts(clients.services) == []
+    assert found(clients, PEOPLE[0]) == [], "it never stood there"
 
 
 def test_many_deliveries_are_searched_in_a_batch(delivered: World, monkeypatch: pytest.MonkeyPatch) -> None:
