@@ -89,8 +89,8 @@ def remove_what_is_over(services: Services) -> Removed:
 
 
 def remove_what_was_revoked(services: Services, agreement_id: str) -> Removed:
-    """Remove all that was published or sealed under an agreement that was revoked, until a destination fails: then a run of
-    `remove_what_is_over` goes on with it. What a worker holds that may have put it there is told as a problem.
+    """Remove all that was published or sealed under an agreement that was revoked, until a destination fails: then a
+    run of `remove_what_is_over` goes on with it. What a worker holds that may have put it there is told as a problem.
     """
     done, now = Removed(), to_rfc3339(services.clock())
     with reading(services.engine) as connection:
