@@ -256,7 +256,7 @@ def _keys(connection: Connection, *conditions: Any) -> list[RecipientKey]:
             row.valid_until,
             row.proven_at,
             row.proven_by and ProvenBy(row.proven_by),
-            bool(row.revoked_at),
+            row.revoked_at,
         )
         for row in rows
     ]

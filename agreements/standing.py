@@ -49,7 +49,11 @@ class RecipientKey:
     valid_until: str | None
     proven_at: str | None
     proven_by: ProvenBy | None
-    revoked: bool
+    revoked_at: str | None
+
+    @property
+    def revoked(self) -> bool:
+        return self.revoked_at is not None
 
     def standing(self, now: datetime) -> Standing:
         """The first of its defects that counts: one that cannot be mended comes before one that can."""

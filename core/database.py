@@ -54,6 +54,22 @@ def open_engine(url: str) -> Engine:
     raise UnusableInput("the database URL must be of the form sqlite:///PATH or postgresql://USER@HOST/NAME")
 
 
+def require_database(url: str) -> None:
+    """`UnusableInput` if it is a file that is not there: of what was never recorded any answer would be a wrong one."""
+    try:
+        path = Path(url.removeprefix("sqlite:///"))
+        if not url.startswith("sqlite:///") or path.exists():
+            return
+        folder = path.parent.resolve()
+    except OSError as error:
+        raise LedgerUnavailable(
+            f"the database file cannot be opened ({type(error).__name__}): check its folder"
+        ) from None
+    raise UnusableInput(
+        f"there is no ledger in {folder}: go to the folder that holds .gla, or set GLA_HOME or GLA_DATABASE_URL"
+    )
+
+
 @contextmanager
 def opened(url: str) -> Iterator[Engine]:
     """Open and migrate for the length of a `with`, and close every connection at its end."""
@@ -63,6 +79,14 @@ def opened(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def existing(url: str) -> Iterator[Engine]:
+    """`opened`, for who asks: see `require_database`."""
+    require_database(url)
+    with opened(url) as engine:
+        yield engine
 
 
 def migrate(engine: Engine) -> None:

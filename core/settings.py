@@ -8,7 +8,7 @@ A nested setting is named with two underscores, for example ``GLA_DROPZONE__PORT
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -100,12 +100,19 @@ class KeySettings(BaseModel):
     dropzone_host: str | None = Field(default=None, repr=False)
 
 
+def _folder(value: Any) -> Any:
+    """A shell that was kept from it leaves `~` as it is, and an empty name would be the folder that one stands in."""
+    if isinstance(value, str) and (value != value.strip() or value[:1] in ("", "~")):
+        raise ValueError("not a folder by name")
+    return value
+
+
 class Settings(BaseSettings):
     """Built once by the program that starts; handed to everything below."""
 
     model_config = SettingsConfigDict(env_prefix="GLA_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
-    home: Path = Path(".gla")
+    home: Annotated[Path, BeforeValidator(_folder)] = Path(".gla")
     database_url: SecretStr | None = None
     log_level: Annotated[Level, BeforeValidator(str.upper)] = "WARNING"
     prefect_api_url: str | None = Field(default=None, validation_alias="PREFECT_API_URL")

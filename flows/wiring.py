@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from core.clock import Clock, utc_now
-from core.database import migrate, open_engine
+from core.database import migrate, open_engine, require_database
 from core.errors import DestinationRefused, GlaError, KeyUnusable, SourceUnavailable
 from core.settings import Settings
 from flows.sources.registry import Sources
@@ -112,6 +112,14 @@ def open_services(settings: Settings, clock: Clock = utc_now) -> Services:
         destinations=open_destinations(settings),
         clock=clock,
     )
+
+
+def open_existing(settings: Settings) -> Services:
+    """What `open_services` opens, for who asks or goes on: in a folder without a ledger, which may be the wrong one,
+    that is `UnusableInput`.
+    """
+    require_database(settings.resolved_database_url)
+    return open_services(settings)
 
 
 def open_sources(settings: Settings) -> Sources:

@@ -47,6 +47,9 @@ def exit_codes() -> str:
     import keys.envelope.errors  # noqa: F401, PLC0415
 
     rows = ["# Exit codes\n", "| code | error | who acts | try again |", "|---|---|---|---|", "| 0 | done | | |"]
+    rows.append(
+        "| 1 | the answer is no: invalid, different, not proven, not all removed; see the command's help | operator | |"
+    )
     for kind in sorted(_tree(errors.GlaError), key=lambda item: (item.exit_code, item.__name__)):
         if not kind.__subclasses__() or kind.exit_code not in {child.exit_code for child in kind.__subclasses__()}:
             again = "yes" if kind.transient else "no"

@@ -15,7 +15,7 @@ from core.errors import UnusableInput
 from core.settings import Settings
 from core.text import printable
 from flows.steps.drift import Drift, drift, drift_of_all
-from flows.wiring import open_services
+from flows.wiring import open_existing
 from schemas.agreement import is_agreement, load_agreement
 from schemas.compiler import compile_table
 from schemas.contract import load_contract, read_contract
@@ -104,7 +104,7 @@ def drift_of_source(settings: Settings, agreement_id: str | None, every: bool, a
     """
     if (agreement_id is None) is not every:
         raise UnusableInput("name one agreement, or give --all")
-    services = open_services(settings)
+    services = open_existing(settings)
     found, compared = (drift(services, agreement_id), 1) if agreement_id is not None else drift_of_all(services)
     if as_json:
         click.echo(

@@ -16,7 +16,7 @@ from flows.steps import path
 from flows.steps.expected import expected_rows
 from flows.steps.order import Mode, Order
 from flows.steps.seal_rows import Progress
-from flows.wiring import open_services
+from flows.wiring import open_existing
 
 
 @click.command()
@@ -36,7 +36,7 @@ def deliver(
     """
     order = Order(agreement, Period.parse(period), requested_by or getpass.getuser(), Mode(mode), reason, full)
     started = time.monotonic()
-    services = open_services(settings)
+    services = open_existing(settings)
     with _watched(order, expected_rows(services, order)) as show:
         outcome = path.run(services, order, progress=show)
     name = f"{outcome.agreement_id} {outcome.period} edition {outcome.edition}"

@@ -21,14 +21,14 @@ from apps.cli.report_file import write_text
 from apps.cli.report_table import report_tables
 from apps.cli.tables import table_console
 from core.clock import dutch_midnight, to_rfc3339, utc_now
-from core.database import opened
+from core.database import existing
 from core.errors import UnusableInput
 from core.period import Period
 from core.settings import Settings
 from core.text import printable
 from flows.steps.outlook import Expected, outlook
 from flows.steps.report import newest_report
-from flows.wiring import open_services
+from flows.wiring import open_existing
 from ledger import history as ledger_history
 from ledger.history import PAGE, Choice, HistoryRow
 from ledger.states import State
@@ -137,7 +137,7 @@ def _recipient(recipient: str | None, as_recipient: str | None) -> str | None:
 
 def _show_history(settings: Settings, shown: _Shown, form: Form, page: Path | None) -> None:
     choice = shown.choice
-    with opened(settings.resolved_database_url) as engine:
+    with existing(settings.resolved_database_url) as engine:
         if form == "terminal":
             found = ledger_history.page(engine, choice, shown.limit or PAGE, shown.after)
             filtered = choice != Choice() or shown.after is not None
@@ -157,7 +157,7 @@ def _show_history(settings: Settings, shown: _Shown, form: Form, page: Path | No
 
 
 def _show_expected(settings: Settings, choice: Choice, form: Form, limit: int | None) -> None:
-    expected, problems = outlook(open_services(settings), choice)
+    expected, problems = outlook(open_existing(settings), choice)
     expected = expected[:limit]
     if form == "terminal":
         table_console().print(expected_table(expected))
@@ -179,7 +179,7 @@ def _report(settings: Settings, name: str) -> Report:
     period = Period.parse(period_text)
     if edition_text and not EDITION.fullmatch(edition_text):
         raise UnusableInput("a delivery is named AGREEMENT/PERIOD or AGREEMENT/PERIOD/EDITION")
-    with opened(settings.resolved_database_url) as engine:
+    with existing(settings.resolved_database_url) as engine:
         ledger = Ledger(engine, utc_now, origin=socket.gethostname())
         edition = int(edition_text) if edition_text else ledger.latest_edition(agreement, period)
         delivery = None if edition is None else ledger.get(agreement, period, edition)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from core.database import opened, reading
+from core.database import existing, reading
 from core.errors import SignerUnknown, UnusableInput
 from core.settings import Settings
 from keys import notes
@@ -41,7 +41,7 @@ def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None
     witnesses: Iterable[Checkpoint] = ()
     if path.exists():
         witnesses = read_checkpoints(path, notes.verifier(_ledger_keys(settings, public_key, key_history)))
-    with opened(settings.resolved_database_url) as engine:
+    with existing(settings.resolved_database_url) as engine:
         verified = ledger_verify.verify(engine, witnesses)
     click.echo(f"intact: {verified.events:,} events, {verified.deliveries:,} deliveries")
     if verified.removed:
@@ -56,7 +56,7 @@ def verify(settings: Settings, checkpoints: Path | None, public_key: Path | None
 @click.pass_obj
 def key(settings: Settings) -> None:
     """Print the verifier keys of the checkpoints, oldest first, as tools for signed notes take them."""
-    with opened(settings.resolved_database_url) as engine, reading(engine) as connection:
+    with existing(settings.resolved_database_url) as engine, reading(engine) as connection:
         tree = Tree(connection)
         if not tree.size():
             raise UnusableInput("the ledger is empty, and has no name yet: nothing was recorded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 
 from apps.cli.local_stack import POOL, LocalStack
-from core.errors import DestinationUnreachable
+from core.errors import DestinationUnreachable, UnusableInput
 from core.settings import Settings
 
 PREFECT_FILE = Path(__file__).resolve().parents[2] / "infra" / "prefect.yaml"
@@ -24,8 +25,12 @@ def ops() -> None:
 
 @ops.command()
 @click.option("--file", type=click.Path(path_type=Path, dir_okay=False, exists=True), default=PREFECT_FILE)
-def deploy(file: Path) -> None:
+@click.pass_obj
+def deploy(settings: Settings, file: Path) -> None:
     """Apply infra/prefect.yaml to the server of PREFECT_API_URL. Doing it again changes nothing."""
+    if not settings.prefect_api_url:  # Prefect would start a server of its own, in the user's home, and end it again
+        raise UnusableInput("set PREFECT_API_URL to the API of a Prefect server, or run gla ops up, which starts one")
+    os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     _ensure_pool()
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
     if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - our own interpreter
@@ -55,6 +60,7 @@ def up(settings: Settings) -> None:
 
 
 def _ensure_pool() -> None:
+    import httpx  # noqa: PLC0415
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - Prefect costs seconds; only deploy needs it
     from prefect.client.schemas.actions import WorkPoolCreate  # noqa: PLC0415
     from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
@@ -62,5 +68,10 @@ def _ensure_pool() -> None:
     with get_client(sync_client=True) as client:
         try:
             client.read_work_pool(POOL)
+            return
         except ObjectNotFound:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+            return
+        except httpx.TransportError as error:
+            reason = type(error).__name__
+    raise DestinationUnreachable(f"the Prefect server does not answer ({reason}): check PREFECT_API_URL, is it up?")

@@ -17,10 +17,11 @@ from core.errors import UnusableInput
 from core.files import new_file
 from core.settings import Settings
 from flows.steps import participant_sets
+from flows.steps.agree import unaltered
 from flows.steps.incoming import take_incoming
 from flows.steps.intake import Incoming, receive
 from flows.steps.participant_retention import forget_past_sets
-from flows.wiring import Services, open_services
+from flows.wiring import Services, open_existing, open_services
 from keys.envelope.recipients import parse_recipient
 from keys.envelope.seal import seal_stream
 from keys.private.signing import load_signer
@@ -57,7 +58,7 @@ def add(
     deelnemers[-LABEL][.full|.additions|.removals][.YYYY-MM-DD].csv.age or .parquet.age; without a kind it is the full
     list, without a date it takes effect at once. A file with one wrong line changes nothing.
     """
-    services = open_services(settings)
+    services = open_existing(settings)
     with reading(services.engine) as connection:
         recipient = store.get(connection, agreement_id).recipient
     name = file.name if kind is None and effective is None else _name(file.name, kind, effective)
@@ -75,7 +76,7 @@ def collect(settings: Settings) -> None:
 
     Also forgets the people of sets that have been past for as long as a delivery is kept.
     """
-    services = open_services(settings)
+    services = open_existing(settings)
     count, forgotten = take_incoming(services), forget_past_sets(services)
     click.echo(f"{count} file{'' if count == 1 else 's'} taken")
     if forgotten:
@@ -87,7 +88,7 @@ def collect(settings: Settings) -> None:
 @click.pass_obj
 def list_sets(settings: Settings, agreement_id: str | None) -> None:
     """List the set in force and those to come, of AGREEMENT or of every agreement that has participants."""
-    services = open_services(settings)
+    services = open_existing(settings)
     table = Table("agreement", "set", "in force from", "participants", "digest")
     for each in _agreements(services, agreement_id):
         today, sets = dutch_date(services.clock()), _sets(services, each)
@@ -102,8 +103,12 @@ def list_sets(settings: Settings, agreement_id: str | None) -> None:
 @click.pass_obj
 def show(settings: Settings, agreement_id: str) -> None:
     """Show every set that AGREEMENT ever had, and check that the one in force is kept as it was recorded."""
-    services = open_services(settings)
-    _agreements(services, agreement_id)
+    services = open_existing(settings)
+    with reading(services.engine) as connection:
+        asked = unaltered(store.get(connection, agreement_id)).participants
+    if asked is None:
+        click.echo(f"agreement {agreement_id} has no gla.participants: its rows are not limited to a set of people")
+        return
     today, sets = dutch_date(services.clock()), _sets(services, agreement_id)
     current = participant_sets.in_force(sets, today)
     to_come = {each.number for each in participant_sets.pending(sets, today)}

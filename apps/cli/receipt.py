@@ -19,7 +19,7 @@ from rich.text import Text
 from apps.cli.delivery_names import delivery_parts
 from apps.cli.tables import table_console
 from core.clock import utc_now
-from core.database import opened
+from core.database import existing
 from core.errors import UnusableInput
 from core.period import Period
 from core.settings import Settings
@@ -105,7 +105,7 @@ def s3_log(settings: Settings, destination: str, own_users: tuple[str, ...], log
 @click.pass_obj
 def list_cases(settings: Settings, *, all_cases: bool, as_json: bool) -> None:
     """List the cases: deliveries that a recipient does not accept. gla history shows what was confirmed."""
-    with opened(settings.resolved_database_url) as engine:
+    with existing(settings.resolved_database_url) as engine:
         found = [case for case in cases(engine) if all_cases or case.closed is None]
     if as_json:
         click.echo(json.dumps([asdict(case) for case in found], indent=2))
@@ -126,7 +126,7 @@ def export(settings: Settings, delivery: str, folder: Path) -> None:
     ssh-keygen -Y verify -n gla-receipt checks them, with the public key that signed the agreement.
     """
     agreement, period, edition = delivery_parts(delivery)
-    with opened(settings.resolved_database_url) as engine:
+    with existing(settings.resolved_database_url) as engine:
         ledger = Ledger(engine, utc_now, origin=socket.gethostname())
         found = ledger.get(agreement, Period.parse(period), edition)
         receipts = [] if found is None else signed_receipts(ledger, found.id)

@@ -7,7 +7,7 @@ import click
 from core.clock import to_rfc3339
 from core.settings import Settings
 from flows.steps.retention import over, remind, remove_what_is_over
-from flows.wiring import open_services
+from flows.wiring import open_existing
 from ledger.states import REVOKED
 
 
@@ -26,7 +26,7 @@ def run(context: click.Context, *, dry_run: bool) -> None:
     removed; it is tried again the next time.
     """
     settings: Settings = context.obj
-    services = open_services(settings)
+    services = open_existing(settings)
     if dry_run:
         now = to_rfc3339(services.clock())
         for delivery in (due := over(services)):

@@ -19,7 +19,7 @@ from core.files import write_file
 from core.settings import Settings
 from core.text import printable
 from flows.steps.subjects import Answer, Found, ask, checked_number
-from flows.wiring import open_services
+from flows.wiring import open_existing
 from keys.private.secret import Secret
 from schemas.logboek import logboek_row
 
@@ -44,7 +44,7 @@ def subject(context: click.Context, *, reason: str, correction: bool, as_json: b
     """
     settings: Settings = context.obj
     number = _number()
-    answer = ask(open_services(settings), number, "correction" if correction else "access", getpass.getuser(), reason)
+    answer = ask(open_existing(settings), number, "correction" if correction else "access", getpass.getuser(), reason)
     if rows_file is not None:
         lines = "".join(f"{json.dumps(_logboek(each))}\n" for each in answer.found)
         write_file(rows_file, lines.encode(), mode=0o600)

@@ -90,6 +90,6 @@ def _recipients(services: Services) -> Iterator[InventoryKey]:
         keys = [key for name, _ in registry.list_recipients(connection) for key in registry.keys_of(connection, name)]
     for key in keys:
         yield InventoryKey(
-            key.recipient, key.purpose, _algorithm(key), key.fingerprint, key.valid_from, key.valid_until or "",
-            str(key.standing(now)), "", key.public_key,
+            key.recipient, key.purpose, _algorithm(key), key.fingerprint, key.valid_from,
+            key.revoked_at or key.valid_until or "", str(key.standing(now)), "", key.public_key,
         )  # fmt: skip

@@ -31,7 +31,7 @@ LINES = [
 def told(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """The delivery that the pages speak of."""
     for name in ("history", "subject"):
-        monkeypatch.setattr(f"apps.cli.{name}.open_services", lambda _: world.services)
+        monkeypatch.setattr(f"apps.cli.{name}.open_existing", lambda _: world.services)
     monkeypatch.chdir(tmp_path)
     with_clients(world, rows(PEOPLE), agreement_id="GLA-2026-0001")
     path.run(world.services, Order("GLA-2026-0001", Period.parse("2026-03"), "tester"))

@@ -78,7 +78,7 @@ def test_expected_deliveries_are_chosen(planned: World, choice: Choice, count: i
 
 
 def test_people_and_programs_read_it(planned: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.cli.history.open_services", lambda _: planned.services)  # whose clock stands still
+    monkeypatch.setattr("apps.cli.history.open_existing", lambda _: planned.services)  # whose clock stands still
     output = show(planned).output
     assert output.count("overdue since") >= 3
     assert AGREEMENT in output

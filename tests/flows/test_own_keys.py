@@ -15,10 +15,11 @@ from click.testing import CliRunner, Result
 from apps.cli.keys import keys
 from apps.cli.ledger import ledger
 from apps.cli.open_delivery import open_delivery
+from core.clock import to_rfc3339
 from core.errors import DeliveryStateError, GlaError, KeyUnusable, LedgerTampered, SignerUnknown, UnusableInput
 from core.period import Period
 from core.settings import Settings
-from flows.steps import path
+from flows.steps import path, recipients
 from flows.steps.order import Mode
 from flows.steps.own_keys import rotate_own
 from keys.private.custody import Role
@@ -27,7 +28,7 @@ from keys.published import Entry, KeyHistory, new_entry
 from keys.sshsig import Namespace
 from ledger.checkpoints import write_checkpoint
 from schemas.manifest import MANIFEST_NAME, PQ_SIGNATURE_NAME, SENDER_KEYS_NAME, SIGNATURE_NAME
-from tests.delivery_world import AGREEMENT, MARCH, NOW, World
+from tests.delivery_world import AGREEMENT, MARCH, NOW, RECIPIENT, World
 from tests.servers.softhsm import make_token, token
 
 __all__ = ["make_token", "token"]
@@ -449,6 +450,12 @@ class TestCommands:
             ("fonds", "sign", "Ed25519"),
         }
         assert all(row["since"] and row["fingerprint"].startswith("SHA256:") and row["public_key"] for row in rows)
+
+    def test_a_revoked_key_ends_in_the_inventory_when_it_was_revoked(self, world):
+        [seal] = [row for row in json.loads(run(world, "inventory", "--json").output) if row["purpose"] == "seal"]
+        recipients.revoke(world.services, RECIPIENT, seal["fingerprint"], "tester", "stolen")
+        [told] = [row for row in json.loads(run(world, "inventory", "--json").output) if row["purpose"] == "seal"]
+        assert (told["state"], told["until"]) == ("revoked", to_rfc3339(world.services.clock()))
 
     @pytest.mark.parametrize("options", [(), ("--markdown",), ("--json",)])
     def test_the_inventory_shows_no_secret(self, world, options):

@@ -79,7 +79,7 @@ def operator(recipient: Recipient, monkeypatch: pytest.MonkeyPatch) -> Callable[
     """Runs a command on the sender's machine, with the world's clock."""
     world = recipient.world
     monkeypatch.setattr("flows.wiring.open_services", lambda _: world.services)
-    monkeypatch.setattr(retention_command, "open_services", lambda _: world.services)
+    monkeypatch.setattr(retention_command, "open_existing", lambda _: world.services)
 
     def run(command: click.Command, *arguments: str | Path) -> Result:
         return CliRunner().invoke(command, [str(each) for each in arguments], obj=world.services.settings)

@@ -131,7 +131,7 @@ def test_what_does_not_go_is_hidden_and_told_and_goes_later(both: World, monkeyp
     assert done.output.count("Not removed: ") == 1, "the others have the same destination"
     assert AGREEMENT in agreements_seen(both)
     assert account(both).revoked == (AGREEMENT,)
-    monkeypatch.setattr("apps.cli.retention.open_services", lambda _: both.services)
+    monkeypatch.setattr("apps.cli.retention.open_existing", lambda _: both.services)
     told = run(retention_command, both, "run", "--dry-run").output
     assert f"{AGREEMENT}/2026-03/2 to {RECIPIENT}: {REVOKED}" in told
     assert "2 deliveries would be removed" in told

@@ -97,7 +97,10 @@ def test_what_people_typed_controls_no_terminal(settings: Settings) -> None:
 
 
 def test_an_empty_history_says_so(tmp_path: Path) -> None:
-    assert "nothing was delivered yet" in run(Settings(home=tmp_path / "home")).output
+    settings = Settings(home=tmp_path / "home")
+    with opened(settings.resolved_database_url):
+        """It is made."""
+    assert "nothing was delivered yet" in run(settings).output
 
 
 def test_json_is_for_programs(settings: Settings) -> None:

@@ -55,8 +55,12 @@ def test_an_intact_ledger_is_counted_and_its_witnesses_named(settings: Settings)
     assert "1 signed checkpoints witness the events up to 5" in output
 
 
-def test_an_empty_home_is_intact(tmp_path: Path) -> None:
-    assert "intact: 0 events" in run(Settings(home=tmp_path / "home")).output
+def test_where_there_is_no_ledger_nothing_is_called_intact_or_made(tmp_path: Path) -> None:
+    with pytest.raises(
+        UnusableInput, match=r"there is no ledger in .*home: go to the folder that holds \.gla, or set GLA_"
+    ):
+        run(Settings(home=tmp_path / "home"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_absent_checkpoints_are_said_aloud(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from apps.cli import main as cli
 from core import errors
+from core.database import opened
 
 
 @pytest.fixture
@@ -39,6 +40,9 @@ def ends(monkeypatch, capsys, *arguments):
         ("GLA_DROPZONE", "geheim", "GLA_*"),
         ("GLA_DELIVERY__LEASE_SECONDS", "0", "GLA_DELIVERY__LEASE_SECONDS"),
         ("GLA_LOG_LEVEL", "geheim", "GLA_LOG_LEVEL"),
+        ("GLA_HOME", "", "GLA_HOME"),
+        ("GLA_HOME", "~/geheim", "GLA_HOME"),
+        ("GLA_HOME", "/geheim ", "GLA_HOME"),
     ],
 )
 def test_a_wrong_setting_is_named_without_its_value(home, monkeypatch, capsys, name, value, told):
@@ -49,6 +53,38 @@ def test_a_wrong_setting_is_named_without_its_value(home, monkeypatch, capsys, n
     assert "geheim" not in sentence
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["deliver", "GLA-1", "2026-03"],
+        ["history"],
+        ["history", "--due"],
+        ["ledger", "key"],
+        ["participants", "list"],
+        ["receipt", "list"],
+        ["retention", "run"],
+        ["contract", "drift", "--all"],
+    ],
+)
+def test_in_a_folder_without_a_ledger_nothing_is_answered_and_nothing_made(home, monkeypatch, capsys, arguments):
+    code, sentence = ends(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert f"there is no ledger in {home}: go to the folder" in sentence
+    assert not home.exists()
+
+
+def test_the_flows_are_not_put_into_a_server_that_nobody_named(home, monkeypatch, capsys):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    code, sentence = ends(monkeypatch, capsys, "ops", "deploy")
+    assert (code, "set PREFECT_API_URL" in sentence) == (2, True)
+
+
+def test_a_prefect_server_that_does_not_answer_is_unreachable(home, monkeypatch, capsys):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    code, sentence = ends(monkeypatch, capsys, "ops", "deploy")
+    assert (code, "does not answer" in sentence) == (errors.DestinationUnreachable.exit_code, True)
+
+
 def test_a_level_may_be_written_small(home, monkeypatch):
     monkeypatch.setenv("GLA_LOG_LEVEL", "debug")
     assert cli.read_settings().log_level == "DEBUG"
@@ -56,6 +92,8 @@ def test_a_level_may_be_written_small(home, monkeypatch):
 
 @pytest.mark.parametrize("arguments", [["deliver", "\udcff", "2026-03"], ["history", "--recipient", "\udcff"]])
 def test_an_argument_that_is_no_text(home, monkeypatch, capsys, arguments):
+    with opened(cli.read_settings().resolved_database_url):
+        """It is made."""
     code, _ = ends(monkeypatch, capsys, *arguments)
     assert code == errors.Unexpected.exit_code
 
