@@ -115,7 +115,8 @@ def rsa_secrets(pem: bytes) -> list[bytes]:
         number.to_bytes(number.bit_length() // 8 + 1, "big").lstrip(b"\0")
         for number in (numbers.d, numbers.p, numbers.q)
     ]
-    return [*raw, *(str(number) for number in (numbers.d, numbers.p, numbers.q)), *lines_of(pem)[3:5]]  # type: ignore[list-item]
+    secret = lines_of(pem)[12:14]  # those before hold the modulus, as the certificate does
+    return [*raw, *(str(number) for number in (numbers.d, numbers.p, numbers.q)), *secret]  # type: ignore[list-item]
 
 
 def protected_rsa(planted: Planted) -> bytes:
